@@ -1,0 +1,71 @@
+"""The Celery app and the only clock: every periodic thing is in this list.
+
+Celery is the alarm clock, not the queue: a task carries no work, only a hint that there may be some. So a
+task is acknowledged early, never retried, and forgotten when it is late.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("outbox")
+
+
+def _transport_options(url: str) -> dict[str, Any]:
+    if not url.startswith("pgmq://"):
+        # A kick that nobody takes within a minute is worth nothing: beat kicks again.
+        return {"visibility_timeout": 60, "socket_connect_timeout": 1, "socket_timeout": 5, "max_retries": 1}
+    database = settings.DATABASES["default"]
+    fields = {"host": "HOST", "port": "PORT", "dbname": "NAME", "user": "USER", "password": "PASSWORD"}
+    conninfo = " ".join(f"{key}='{database[name]}'" for key, name in fields.items() if database[name])
+    return {
+        "conn_string": conninfo,
+        "init_extension": False,
+        "visibility_timeout": 60,
+        "wait_time_seconds": 5,
+        "poll_interval_ms": 10,
+        "polling_interval": 0.01,
+        "pool_size": 3,
+        "pool_timeout": 2,
+    }
+
+
+app.conf.update(
+    broker_url=settings.CELERY_BROKER_URL,
+    broker_transport_options=_transport_options(settings.CELERY_BROKER_URL),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_ignore_result=True,
+    task_store_errors_even_if_ignored=False,
+    task_default_queue="outbox",
+    task_publish_retry=False,
+    worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_hijack_root_logger=False,
+    beat_schedule={
+        "deliver what is due": {"task": "outbox.dispatch", "schedule": 1.0, "options": {"expires": 5}},
+        "take back what dead workers held": {
+            "task": "outbox.rescue",
+            "schedule": 2.0,
+            "options": {"expires": 5},
+        },
+        "end what waited too long": {"task": "outbox.expire", "schedule": 5.0, "options": {"expires": 10}},
+        "wake lanes that were overlooked": {
+            "task": "outbox.rouse",
+            "schedule": 30.0,
+            "options": {"expires": 30},
+        },
+        "forget and make partitions": {
+            "task": "outbox.keep_house",
+            "schedule": 3600.0,
+            "options": {"expires": 600},
+        },
+    },
+    beat_schedule_filename=os.environ.get("AO_BEAT_SCHEDULE", "var/celerybeat-schedule"),
+)
+app.autodiscover_tasks(["outbox"])

@@ -1,0 +1,1 @@
+"""System checks: what must not start."""
