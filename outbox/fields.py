@@ -1,0 +1,160 @@
+"""What each field of a post may hold: the models that the door reads by and that OpenAPI shows.
+
+Guarantees, per field: text that ends up in a header cannot end a line, open an encoded word or turn the
+reading direction; text of a body holds no control character but line feed and tab. Types are strict, unknown
+fields are errors. What several fields must satisfy together is judged in ``payloads``. Pure.
+"""
+
+import binascii
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from outbox.addresses import BadText, Mailbox, check_text, parse_mailbox
+from outbox.compose import Attachment, check_attachment
+
+MAX_RECIPIENTS, MAX_BATCH, MAX_ATTACHMENTS, MAX_HEADERS, MAX_TAGS = 50, 1000, 100, 100, 50
+MAX_LINE: Final = 998  # RFC 5322 §2.1.1
+
+_RUN: Final = r"^[A-Za-z0-9._:\-]{1,128}$"
+_TAG: Final = r"^[A-Za-z0-9_\-]{1,256}$"
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+# C0 but tab and line feed, DEL and C1: none of them is text, and NUL does not fit into the database either
+_NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else [] if value is None else value
+
+
+def line(value: str, what: str, limit: int = MAX_LINE) -> str:
+    """Text that stands in one header. Raises BadText."""
+    if len(value) > limit or len(value.encode(errors="replace")) > limit:
+        raise BadText("too_long", f"{what} is longer than {limit} octets.")
+    check_text(value, what)
+    return value
+
+
+def _prose(value: str) -> str:
+    """Text of a body, its line ends made line feeds."""
+    value = value.replace("\r\n", "\n")
+    if found := _NOT_TEXT.search(value):
+        raise BadText("control_character", f"The text holds the control character U+{ord(found[0]):04X}.")
+    return value
+
+
+def _moment(value: str) -> datetime:
+    if _INSTANT.fullmatch(value.upper()):
+        # a day, hour or offset out of range raises ValueError, an instant before year 1 OverflowError
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    raise BadText("bad_value", "Give an RFC 3339 instant with its offset, like 2026-12-01T00:00:00Z.")
+
+
+def _filename(value: str) -> str:
+    line(value, "The file name", 255)
+    if not value.strip(" .") or "/" in value or "\\" in value:
+        raise BadText("bad_value", "A file name has no slash or backslash, and is not empty or all dots.")
+    return value
+
+
+def _content_type(value: str) -> str:
+    line(value, "The content type", 255)
+    check_attachment(Attachment("", value, b"", None))
+    return value
+
+
+def _content_id(value: str) -> str:
+    line(value, "The content id", 200)
+    check_attachment(Attachment("", "text/plain", b"", value))
+    return value
+
+
+def _decoded(value: str) -> bytes:
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except ValueError:
+        raise BadText("bad_base64", "The content is not base64 (RFC 4648 §4, padded, one line).") from None
+
+
+def _read(judge: Callable[[str], Any]) -> PlainValidator:
+    """A field that is a string in JSON and something better in Python. ``judge`` raises BadText."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise BadText("bad_value", "This must be a string.")
+        return judge(value)
+
+    return PlainValidator(validate, json_schema_input_type=str)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+Address = Annotated[Mailbox, _read(parse_mailbox)]
+Addresses = Annotated[
+    list[Address],
+    Field(max_length=MAX_RECIPIENTS),
+    BeforeValidator(_as_list, json_schema_input_type=str | list[str] | None),
+]
+Moment = Annotated[datetime, _read(_moment)]
+Prose = Annotated[str, AfterValidator(_prose)]
+RunId = Annotated[str, Field(pattern=_RUN)]
+_Principal = Annotated[str, AfterValidator(partial(line, what="on_behalf_of", limit=200))]
+_Purpose = Annotated[str, AfterValidator(partial(line, what="purpose", limit=500))]
+
+
+class AttachmentIn(_Strict):
+    filename: Annotated[str, AfterValidator(_filename)]
+    content: Annotated[bytes, _read(_decoded)] = Field(description="base64 (RFC 4648 §4)")
+    content_type: Annotated[str, AfterValidator(_content_type)] | None = None
+    content_id: Annotated[str, AfterValidator(_content_id)] | None = None
+
+
+class TagIn(_Strict):
+    name: Annotated[str, Field(pattern=_TAG)]
+    value: Annotated[str, Field(pattern=_TAG)]
+
+
+class ContextIn(_Strict):
+    run_id: RunId | None = None
+    parent_run_id: RunId | None = None
+    on_behalf_of: _Principal | None = None
+    purpose: _Purpose | None = None
+
+
+class MessageIn(_Strict):
+    """What ``POST /v1/messages`` takes."""
+
+    sender: Address | None = Field(None, alias="from", description="Default: the stream's own sender.")
+    to: Addresses = []
+    cc: Addresses = []
+    bcc: Addresses = []
+    reply_to: Addresses = []
+    subject: Annotated[str, AfterValidator(partial(line, what="The subject"))]
+    text: Prose | None = None
+    html: Prose | None = None
+    headers: Annotated[dict[str, str], Field(max_length=MAX_HEADERS)] | None = None
+    attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_ATTACHMENTS)] | None = None
+    tags: Annotated[list[TagIn], Field(max_length=MAX_TAGS)] | None = None
+    scheduled_at: Moment | None = None
+    expires_at: Moment | None = None
+    priority: Literal["low", "normal", "high"] = "normal"
+    agent: ContextIn | None = None
+    all_or_nothing: bool = False
+
+
+class BatchItemIn(MessageIn):
+    idempotency_key: str | None = None
+
+
+class BatchIn(_Strict):
+    """What ``POST /v1/messages/batch`` takes."""
+
+    messages: Annotated[list[BatchItemIn], Field(min_length=1, max_length=MAX_BATCH)]
