@@ -1,0 +1,390 @@
+"""The rows by which a refusal is read: causes, enhanced codes, phrases and bare reply codes.
+
+Data only, in the order in which `refusals.classify` asks; its docstring says why that order. Each row carries
+its reason, which people see beside the outcome. To teach a text: a row here, a line in the test.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Final
+
+RECIPIENT: Final = "recipient"  # about them: the person, the mailbox, their domain
+INFRASTRUCTURE: Final = "infrastructure"  # about us: our addresses, our authentication, our content
+
+Status = tuple[int, int, int]  # RFC 3463: class, subject, detail
+
+
+@unique
+class Cause(Enum):
+    """What stands behind a refusal: (code if for good, code if for now, about)."""
+
+    UNKNOWN = ("recipient_unknown", "recipient_unclear", RECIPIENT)
+    INACTIVE = ("recipient_inactive", "recipient_unavailable", RECIPIENT)
+    MOVED = ("recipient_moved", "recipient_moving", RECIPIENT)
+    FULL = ("mailbox_full", "mailbox_full", RECIPIENT)
+    HOST_GONE = ("dns_failed", "dns_temporary", RECIPIENT)
+    NULL_MX = ("null_mx", "dns_temporary", RECIPIENT)
+    POPULAR = ("refused_unclassified", "recipient_busy", "")
+    TOO_BIG = ("message_too_big", "too_big_for_now", "")
+    ROUTING = ("dns_failed", "host_unreachable", "")
+    UNREACHABLE = ("refused_unclassified", "host_unreachable", "")
+    BUSY = ("refused_unclassified", "server_busy", "")
+    GREYLISTED = ("refused_unclassified", "greylisted", "")
+    UNCLEAR = ("refused_unclassified", "refused_temporarily", "")
+    CONTENT = ("content_refused_by_server", "content_suspected", INFRASTRUCTURE)
+    BLOCKED = ("reputation_refused", "blocked_temporarily", INFRASTRUCTURE)
+    RATE = ("reputation_refused", "rate_limited", INFRASTRUCTURE)
+    AUTHENTICATION = ("authentication_refused", "authentication_temporary", INFRASTRUCTURE)
+    TLS = ("tls_required", "tls_failed", INFRASTRUCTURE)
+    PROTOCOL = ("protocol_error", "protocol_trouble", INFRASTRUCTURE)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A row over the reply's words: lower case, one space, addresses and repeated codes taken out."""
+
+    pattern: re.Pattern[str]
+    cause: Cause
+    why: str
+
+    def speaks_of(self, _status: Status | None, words: str) -> bool:
+        return self.pattern.search(words) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A row over enhanced codes x.subject.detail, for details from `first` to `last`."""
+
+    subject: int
+    first: int
+    last: int
+    cause: Cause
+    why: str
+
+    def speaks_of(self, status: Status | None, _words: str) -> bool:
+        return status is not None and status[1] == self.subject and self.first <= status[2] <= self.last
+
+
+def _text(cause: Cause, why: str, *patterns: str) -> Text:
+    return Text(re.compile("|".join(patterns)), cause, why)
+
+
+C = Cause
+
+# 1. Codes with one narrow meaning: they win over any text.
+SURE_CODES: Final = (
+    Code(1, 6, 6, C.MOVED, "the mailbox has moved (RFC 3463 X.1.6)"),
+    Code(3, 4, 4, C.TOO_BIG, "the message is too big for the system (RFC 3463 X.3.4)"),
+    Code(4, 6, 6, C.ROUTING, "a routing loop (RFC 3463 X.4.6)"),
+    Code(4, 14, 14, C.ROUTING, "a routing loop (Microsoft)"),
+    Code(7, 10, 11, C.TLS, "encryption is needed (RFC 5248 X.7.10)"),
+    Code(7, 20, 24, C.AUTHENTICATION, "DKIM or SPF did not pass (RFC 7372)"),
+    Code(7, 25, 25, C.AUTHENTICATION, "our address has no matching reverse DNS (RFC 7372 X.7.25)"),
+    Code(7, 26, 26, C.AUTHENTICATION, "several authentication checks failed (RFC 7372 X.7.26)"),
+    Code(7, 27, 27, C.AUTHENTICATION, "SPF failed (Google), or our sender domain has a null MX (RFC 7505)"),
+    Code(7, 28, 28, C.RATE, "an unusual rate of unsolicited mail (Google)"),
+    Code(7, 29, 29, C.TLS, "mail without TLS is not taken from bulk senders (Google)"),
+    Code(
+        7, 30, 32, C.AUTHENTICATION, "DKIM, DMARC or alignment is missing (Google's rules for bulk senders)"
+    ),
+    Code(7, 40, 40, C.AUTHENTICATION, "there is no DMARC record (Google's rules for bulk senders)"),
+    Code(7, 509, 509, C.AUTHENTICATION, "DMARC did not pass (Microsoft)"),
+    Code(7, 515, 515, C.AUTHENTICATION, "SPF, DKIM or DMARC below the level for bulk (Microsoft)"),
+    Code(7, 606, 649, C.BLOCKED, "our address is banned (Microsoft)"),
+    Code(7, 650, 651, C.RATE, "our address is slowed down for its reputation (Microsoft)"),
+)
+
+# 2. Texts that give the matter away whatever code came with them.
+TELLTALE_TEXTS: Final = (
+    _text(C.GREYLISTED, "greylisted", r"gr[ae]y-?[ _]?list"),
+    _text(
+        C.UNCLEAR,
+        "the receiver's own block-list look-up fails: not our listing",
+        r"open resolver|excessive (?:number of )?queries|127\.255\.255\.25\d",
+    ),
+    _text(
+        C.PROTOCOL,
+        "the message breaks a rule of RFC 5322",
+        r"(?:duplicate|multiple|missing|invalid|malformed|bad)\b.{0,40}\bheaders?\b",
+        r"\bheader (?:error|syntax)",
+        r"multiple addresses in from|rfc ?[258]\d{2,3}\b.{0,20}complian|not compliant with rfc",
+        r"bare (?:lf|cr)\b",
+    ),
+    _text(
+        C.CONTENT,
+        "taken for spam",
+        r"spam classification|(?:scored|classified|identified|detected|marked) as spam|likely unsolicited",
+    ),
+    _text(
+        C.AUTHENTICATION,
+        "SPF, DKIM or DMARC did not pass",
+        r"\bspf\b|\bdmarc\b|\bdkim\b|sender policy framework|domainkeys|purported responsible",
+        r"unauthenticated|authentication (?:information|checks?|level)|pass authentication",
+    ),
+    _text(
+        C.AUTHENTICATION,
+        "our address has no matching reverse DNS",
+        r"reverse[ -]?(?:dns|lookup|host|path)|\bptr\b|\brdns\b|unverif\w+ sending ip|mismatch\w* client ip",
+    ),
+    _text(
+        C.TLS,
+        "TLS is demanded",
+        r"starttls (?:command )?(?:is )?(?:first|required)|must issue a starttls",
+        r"encryption (?:is )?(?:needed|required)",
+        r"(?:requires?|must use|without|no) (?:tls|encryption)",
+        r"tls (?:is )?(?:required|mandatory|needed|not available)",
+    ),
+    _text(
+        C.CONTENT,
+        "a link in the message is on a block list",
+        r"\b(?:uribl|surbl)\b|\bdbl\.spamhaus|(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b",
+    ),
+    _text(
+        C.POPULAR,
+        "the recipient gets too much mail at the moment",
+        r"receiving mail (?:at a rate|too)|recipient.{0,30} rate\b|too many messages for this recipient",
+    ),
+    _text(
+        C.RATE,
+        "too much volume or too many complaints for our standing there",
+        r"\btss?\d\d\b|\brp-00\d\b|unexpected volume|unusual(?:ly high)? rate|\b4\.7\.28\b|rate[ -]?limit",
+        r"too many (?:messages|e?-?mails|connections|sessions|concurrent|recipients|requests|errors|invalid)",
+        r"(?:message|sending|connection|relay|hourly|daily|hour|day)\b.{0,20} (?:quota|limit|rate)\b",
+        r"throttl|too (?:fast|quick|frequent)|slow down|exceeded the (?:rate|maximum number)|receiv\w+ limit",
+    ),
+    _text(
+        C.BLOCKED,
+        "our address or domain is on a block list of theirs or of others",
+        r"\bs31[45]0\b|\b(?:sc-00[134]|dy-00\d|ou-00\d)\b|\bbl\d\d\b|spamhaus|spamcop|\bsorbs\b",
+        r"abuseat|abusix",
+        r"\w*rbl\b|dnsbl|uceprotect|nixspam|mailspike|spamrats|invaluement|barracudacentral|ipcheck",
+        r"senderscore",
+        r"(?:black|block|deny)[- ]?list|(?:poor|low|bad) reputation|\breputation\b",
+        r"banned|blocked using|not in whitelist",
+        r"too many unwanted|unwanted messages|namespace mining|\bsc-002\b",
+        r"(?:host|server|ip)s? (?:is |was )?blocked",
+        r"service refused?\b|dynamic(?:ally)?[ -](?:ip|address|assigned)|smtp server of your isp",
+    ),
+)
+
+# 3. Words about the sender, then about the recipient.
+RECIPIENT_TEXTS: Final = (
+    _text(
+        C.PROTOCOL,
+        "they cannot resolve or verify our sender address",
+        r"(?:sender|return[- ]?path|mail from|from address)\b.{0,40}"
+        r"(?:verif|resolve|not found|not exist|unrout)",
+        r"unrout\w+ sender|invalid sender|bad sender|domain of sender",
+    ),
+    _text(
+        C.CONTENT,
+        "this sender may not write there, by their rule",
+        r"\bsenders?\b.{0,40}(?:reject|refus|denied|block|not (?:allow|authori|permit|verified|in\b))",
+        r"permission to post|address is not verified|restricted|only accepts? (?:mail|messages) from",
+    ),
+    _text(
+        C.BUSY,
+        "their disk is full, not the mailbox",
+        r"insufficient system (?:storage|resources)|insufficient disk|not enough (?:disk )?space on",
+        r"queue file write",
+    ),
+    _text(
+        C.FULL,
+        "the mailbox is full",
+        r"(?:over|exceed\w*|exceeds?|out of|above|beyond)\b.{0,40}\b(?:quota|storage)",
+        r"quota.{0,20}exceed|overquota",
+        r"(?:mailbox|inbox|account|maildir|user|recipient)\b.{0,30}\bfull\b|full mailbox",
+        r"mailbox (?:size )?exceed",
+        r"exceeded storage allocation|storage (?:is )?(?:full|exceeded)|not enough (?:storage )?space",
+        r"mailfolder is full",
+    ),
+    _text(
+        C.TOO_BIG,
+        "the message is too big",
+        r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:too (?:big|large|long)|exceed)",
+        r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
+    ),
+    _text(
+        C.HOST_GONE,
+        "the recipient's domain does not resolve",
+        r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
+        r"no such (?:host|domain)",
+        r"domain\b.{0,40} (?:not found|not exist)|bad destination (?:system|host)|find the recipient domain",
+        r"^[\w-]+(?:\.[\w-]+){1,8} does not exist|no (?:a|mx|mail) records?|domain does not exist",
+    ),
+    _text(C.NULL_MX, "the domain takes no mail", r"null ?mx|n[o']t (?:accept|receive) (?:e-?)?mail"),
+    _text(
+        C.MOVED,
+        "the recipient has moved",
+        r"no longer (?:on (?:this )?server|with|works|work|employed|at)\b|has moved|moved to",
+        r"new address|not our user",
+    ),
+    _text(
+        C.INACTIVE,
+        "the mailbox is closed, locked or not used",
+        r"(?:account|mailbox|user|recipient|address|alias|inbox|domain)\b.{0,60}"
+        r"(?:disabled|inactive|suspended|deactivated|frozen|locked|closed|discontinued|terminated|dormant"
+        r"|expired|on hold|not active|no longer (?:active|available|in use|valid|accept))",
+        r"(?:disabled|inactive|suspended|deactivated|dormant|locked) "
+        r"(?:account|mailbox|user|recipient|address|email)",
+    ),
+    _text(
+        C.UNKNOWN,
+        "there is no such recipient",
+        r"(?:user|recipient|mailbox|account|address|addressee|alias|e-?mail)s?(?: \S{1,80})? "
+        r"(?:is |was |does |could |are )?(?:\"?(?:unknown|invalid|undeliverable|unrouteable)|"
+        r"not (?:be )?(?:found|exist|known|listed|valid|recogni)|doesn't exist)",
+        r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not a (?:valid|known)|unrecogni\w+) "
+        r"(?:e-?mail |local |destination |virtual |final )?"
+        r"(?:user|recipient|mailbox|account|address|addressee|alias|person|local[ -]part|e-?mail|name|rcpt)",
+        r"(?:doesn't|does not) (?:exist|have an? \S{1,80} account)",
+        r"no (?:mailbox|account|user)\b.{0,20} (?:here|by that name)",
+        r"mailbox (?:is )?(?:unavailable|not available|not found)|recip\w*notfound",
+        r"user ?not ?(?:found|known|local)",
+        r"recipient address rejected(?:: access denied|[.: ]*$)|^#?address rejected",
+        r"unknown or illegal alias|destinataire (?:inconnu|invalide)",
+        r"(?:benutzer|empf\w+) unbekannt|usuario (?:desconocido|no existe)",
+        r"destinat\w+ (?:sconosciuto|inesistente)",
+    ),
+)
+
+# 4. The other registered codes (RFC 3463, RFC 5248) and what providers mean by them.
+CODES: Final = (
+    Code(1, 1, 1, C.UNKNOWN, "bad destination mailbox (RFC 3463 X.1.1)"),
+    Code(1, 2, 2, C.HOST_GONE, "bad destination system (RFC 3463 X.1.2)"),
+    Code(1, 3, 4, C.UNKNOWN, "the address is malformed or ambiguous (RFC 3463 X.1.3)"),
+    Code(1, 7, 9, C.PROTOCOL, "they do not take our sender address (RFC 3463 X.1.7, X.1.8)"),
+    Code(1, 10, 10, C.NULL_MX, "the domain takes no mail (RFC 7505)"),
+    Code(2, 1, 1, C.INACTIVE, "the mailbox is disabled (RFC 3463 X.2.1)"),
+    Code(2, 2, 2, C.FULL, "the mailbox is full (RFC 3463 X.2.2)"),
+    Code(2, 3, 3, C.TOO_BIG, "longer than the mailbox allows (RFC 3463 X.2.3)"),
+    Code(2, 4, 4, C.UNCLEAR, "a mailing list failed to expand (RFC 3463 X.2.4)"),
+    Code(2, 121, 122, C.POPULAR, "over the recipient's hourly limit (Microsoft)"),
+    Code(3, 1, 3, C.BUSY, "their system is full, closed or lacks a feature (RFC 3463 X.3)"),
+    Code(3, 5, 5, C.BUSY, "their system is configured wrongly (RFC 3463 X.3.5)"),
+    Code(4, 1, 1, C.UNREACHABLE, "no answer from the host (RFC 3463 X.4.1)"),
+    Code(4, 2, 2, C.UNREACHABLE, "a bad connection (RFC 3463 X.4.2)"),
+    Code(4, 3, 4, C.ROUTING, "cannot be routed: often a passing fault of their DNS (RFC 3463 X.4.4)"),
+    Code(4, 5, 5, C.BUSY, "congestion (RFC 3463 X.4.5)"),
+    Code(4, 7, 7, C.UNREACHABLE, "delivery time ran out at a later server (RFC 3463 X.4.7)"),
+    Code(5, 3, 3, C.RATE, "too many recipients (RFC 3463 X.5.3)"),
+    Code(5, 1, 6, C.PROTOCOL, "a command they do not accept (RFC 3463 X.5)"),
+    Code(6, 0, 0, C.CONTENT, "something in the content (RFC 3463 X.6.0)"),
+    Code(6, 1, 11, C.PROTOCOL, "a media type or conversion they cannot do (RFC 3463 X.6)"),
+    Code(7, 3, 3, C.UNCLEAR, "security conversion is not possible (RFC 3463 X.7.3)"),
+    Code(7, 4, 4, C.TLS, "security features do not match (RFC 3463 X.7.4)"),
+    Code(7, 5, 7, C.CONTENT, "a security check of theirs failed (RFC 3463 X.7.5)"),
+    Code(7, 8, 8, C.AUTHENTICATION, "our login was refused (RFC 4954 X.7.8)"),
+    Code(7, 9, 9, C.CONTENT, "not accepted for policy reasons (Yahoo's use of X.7.9)"),
+    Code(7, 13, 13, C.INACTIVE, "the account is disabled (RFC 5248 X.7.13)"),
+    Code(7, 17, 17, C.MOVED, "the mailbox has changed hands (RFC 7293 X.7.17)"),
+    Code(7, 18, 18, C.MOVED, "the domain has changed hands (RFC 7293 X.7.18)"),
+    Code(7, 100, 399, C.CONTENT, "a rule of the recipient's organisation (Microsoft)"),
+    Code(7, 500, 508, C.BLOCKED, "access denied, spam or abuse seen (Microsoft)"),
+    Code(7, 510, 510, C.CONTENT, "the recipient blocks this sender (Microsoft)"),
+    Code(7, 511, 699, C.BLOCKED, "a banned sender, address or domain (Microsoft)"),
+    Code(7, 700, 799, C.BLOCKED, "traffic not accepted from there (Microsoft)"),
+)
+
+# 5. Vaguer words, for codes that say nothing.
+VAGUE_TEXTS: Final = (
+    _text(
+        C.BUSY, "their server is not well", r"temporarily rejected message|temporary (?:system|server|local)"
+    ),
+    _text(
+        C.GREYLISTED,
+        "they name a time to come back at",
+        r"(?:come back|try again|retry|resend)\b.{0,20} (?:in|after) \d",
+    ),
+    _text(
+        C.CONTENT,
+        "taken for spam, or refused for what it contains",
+        r"\bspam\b|\bube\b|\bjunk\b|unsolicited|virus|malware|phish|\bph\d\d\b|attachment",
+        r"\bcontents?\b|suspicious",
+        r"\bpolic(?:y|ies)\b|mail (?:was )?reject",
+        r"message (?:was )?(?:rejected|refused|blocked|not (?:accept|allow))",
+        r"prohibit|security (?:issue|risk|reason)",
+    ),
+    _text(
+        C.UNREACHABLE,
+        "another server could not reach the next one",
+        r"connection (?:refused|timed out|reset|lost)|timed? ?out|no route to host|unreachable",
+        r"delivery time expired",
+        r"retry time|too long|lost connection|not accept our requests to connect",
+    ),
+    _text(
+        C.ROUTING, "a routing loop", r"hop count|too many hops|\bloops?\b|unable to route|name service error"
+    ),
+    _text(
+        C.UNCLEAR,
+        "that server does not take mail for this domain, or not from us",
+        r"relay(?:ing)?\b.{0,30}(?:denied|not|prohib|refus)|(?:unable|not \w+|cannot) to relay",
+        r"mail relay|rcpthosts",
+    ),
+    _text(
+        C.AUTHENTICATION,
+        "our login is missing or was refused",
+        r"authentication (?:is )?(?:required|failed|unsuccessful|credentials)|password not accepted",
+        r"must authenticate",
+    ),
+    _text(
+        C.BLOCKED,
+        "they refuse connections from our address",
+        r"(?:client|host|ip|connections?|server|network|access)\b.{0,60} "
+        r"(?:reject|refus|denied|block|forbid|not accept)",
+        r"not accepting connections|no smtp service|service refus|invalid domain name|access denied",
+    ),
+    _text(
+        C.PROTOCOL,
+        "they did not understand the conversation",
+        r"syntax error|sequence of commands|bad sequence|synchroni[sz]ation|pipelining",
+        r"not implemented|\bhelo\b|\behlo\b",
+        r"unrecogni[sz]ed|8bitmime|smtputf8|line (?:is )?too long",
+    ),
+    _text(
+        C.BUSY,
+        "their server is busy or broken",
+        r"busy|overload|load average|resources|system error|internal (?:server )?error",
+        r"local (?:error|problem)|try again",
+        r"temporar|service (?:is )?(?:not available|unavailable)|closing|maintenance",
+        r"configuration error|later",
+    ),
+)
+
+# 6. Codes that mean as much as their text, when the text said nothing.
+HOLLOW_CODES: Final = (
+    Code(1, 0, 0, C.UNKNOWN, "something about the address (RFC 3463 X.1.0)"),
+    Code(2, 0, 0, C.INACTIVE, "something about the mailbox (RFC 3463 X.2.0)"),
+    Code(3, 0, 0, C.BUSY, "something in their system (RFC 3463 X.3.0)"),
+    Code(4, 0, 0, C.UNREACHABLE, "something in the network (RFC 3463 X.4.0)"),
+    Code(7, 0, 2, C.CONTENT, "not authorised: their policy, not the recipient's absence (RFC 3463 X.7.1)"),
+)
+
+# 7. The bare reply code (RFC 5321 §4.2.3, RFC 7504, RFC 3207, RFC 4954).
+REPLY_CODES: Final[Mapping[int, tuple[Cause, str]]] = {
+    421: (C.BUSY, "the service is closing the channel"),
+    451: (C.BUSY, "a local error of theirs"),
+    452: (C.BUSY, "insufficient system storage"),
+    454: (C.TLS, "TLS is not available for now (RFC 3207)"),
+    500: (C.PROTOCOL, "the command is not recognised"),
+    501: (C.PROTOCOL, "bad parameters"),
+    502: (C.PROTOCOL, "the command is not implemented"),
+    503: (C.PROTOCOL, "a bad sequence of commands"),
+    504: (C.PROTOCOL, "the parameter is not implemented"),
+    521: (C.NULL_MX, "the host takes no mail (RFC 7504)"),
+    523: (C.TOO_BIG, "the message is too big"),
+    525: (C.INACTIVE, "the account is disabled"),
+    530: (C.AUTHENTICATION, "authentication is required (RFC 4954)"),
+    535: (C.AUTHENTICATION, "our login was refused (RFC 4954)"),
+    538: (C.TLS, "encryption is required for this login (RFC 4954)"),
+    551: (C.MOVED, "the user is not local"),
+    552: (C.FULL, "the storage allocation is exceeded"),
+    553: (C.UNKNOWN, "the mailbox name is not allowed"),
+    555: (C.PROTOCOL, "parameters not recognised"),
+    556: (C.NULL_MX, "the domain takes no mail (RFC 7504)"),
+}
+UNEXPLAINED: Final = (C.UNCLEAR, "refused without a reason we know")
+
+STAGES: Final = (SURE_CODES, TELLTALE_TEXTS, RECIPIENT_TEXTS, CODES, VAGUE_TEXTS, HOLLOW_CODES)

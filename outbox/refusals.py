@@ -1,0 +1,69 @@
+"""What a mail server meant when it said no: (reply code, enhanced code, text) in, one reason out.
+
+Servers disagree about codes more than about words, so rows are asked in the order of how much they can be
+trusted: enhanced codes with one narrow meaning, tell-tale texts of blocks and authentication, words about the
+recipient, the other enhanced codes, vaguer words, and last the bare reply code. The reply code alone decides
+whether the answer is for good (5yz) or for now (4yz); everything else only names the reason. A live reply and
+a late DSN are read by the same rows. To teach it a text, add a row and a test; rows are never branches.
+
+Pure. Each pattern is linear in its input, of which `MAX_TEXT` characters are read.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from outbox.refusal_rows import REPLY_CODES, STAGES, UNEXPLAINED, Cause, Status
+
+MAX_TEXT: Final = 1000
+
+DEFERRALS: Final = frozenset(cause.value[1] for cause in Cause)
+
+_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+_NOISE = re.compile(
+    r"<[^<>\s]{0,320}>|[\w.+=-]{1,64}@[\w.-]{1,255}"  # what an address is called was not said about it
+    # codes are repeated on each line of a long reply and would cut its sentences
+    r"|(?<![\d.])[245]\d\d[ -](?=\D|[245]\.)|(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A bounce code (5yz) or a deferral code (4yz), whom it is about ("" if nobody is to blame), and why."""
+
+    code: str
+    about: str
+    why: str
+
+
+def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None = None) -> Classification:
+    """Why a server refused. `code` is the reply code, 0 for a DSN that has only a status (RFC 3464 §2.3.4).
+
+    A 4yz, or 0 with a status of class 4, is a deferral and gets one of `DEFERRALS`; everything else is for
+    good and gets one of the bounce codes of `lifecycle.CODES`. `for_now` overrides that, for a refusal which
+    spoke of the connection and not of the message.
+    """
+    text = text[:MAX_TEXT].lower()
+    status = _status(enhanced or "") or _status(text)
+    cause, why = _cause(code, status, " ".join(_NOISE.sub(" ", text).split()))
+    bounce, deferral, about = cause.value
+    if for_now is None:
+        for_now = (str(code) if code else enhanced or "").startswith("4")
+    return Classification(deferral if for_now else bounce, about, why)
+
+
+def _status(text: str) -> Status | None:
+    """The first enhanced status code in the text; x.0.0 says nothing and is passed over."""
+    for found in _STATUS.finditer(text):
+        kind, subject, detail = map(int, found.groups())
+        if (subject, detail) != (0, 0):
+            return kind, subject, detail
+    return None
+
+
+def _cause(code: int, status: Status | None, words: str) -> tuple[Cause, str]:
+    for rows in STAGES:
+        for row in rows:
+            if row.speaks_of(status, words):
+                return row.cause, row.why
+    return REPLY_CODES.get(code, UNEXPLAINED)
