@@ -157,6 +157,12 @@ class Cluster:
         self.stop(mode)
         return self.ensure_started()
 
+    def remove(self) -> None:
+        """Stop the server and remove the cluster, data and passwords included."""
+        self.stop("immediate")
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.passwords.unlink(missing_ok=True)
+
     def create_database(self, name: str, template: str | None = None) -> Urls:
         """Create a database of the owner role; `template`, if given, must have no connections."""
         self._as_superuser(
@@ -297,22 +303,17 @@ def throwaway() -> Iterator[Cluster]:
     for leftover in Path(tempfile.gettempdir()).glob("ao-test-*-*"):
         owner = leftover.name.split("-")[2]
         if leftover.lstat().st_uid == os.geteuid() and owner.isdigit() and not command_line(int(owner)):
-            _discard(_temporary(leftover))
+            _temporary(leftover).remove()
     cluster = _temporary(Path(tempfile.mkdtemp(prefix=f"ao-test-{os.getpid()}-")))
     try:
         cluster.ensure_started()
         yield cluster
     finally:
-        _discard(cluster)
+        cluster.remove()
 
 
 def _temporary(folder: Path) -> Cluster:
     return Cluster(folder, folder / "socket", folder / "passwords", durable=False)
-
-
-def _discard(cluster: Cluster) -> None:
-    cluster.stop("immediate")
-    shutil.rmtree(cluster.home, ignore_errors=True)
 
 
 def _roles(words: Mapping[str, str]) -> str:

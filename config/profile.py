@@ -1,0 +1,139 @@
+"""The embedded profile: what the environment of `make run` says, when nobody has said anything.
+
+Production sets the same variables itself and needs none of this. Secrets are drawn once and kept in
+`var/embedded.env` (mode 600), beside what follows from PORT; to remove `var/` is to start anew. Every port
+follows from PORT, and each PORT has a block of its own, so that neighbouring ones do not collide.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.embedded import Urls
+from config.wheel import write_private
+
+BLOCK, BLOCKS, FIRST_PORT = 6, 3700, 10_000  # up to 32,200: from 32,768 kernels hand ports out to clients
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP and UDP ports of one running installation, all on 127.0.0.1."""
+
+    web: int
+    returns: int
+    dns: int
+    smtp: int
+    relay: int
+    postgresql: int
+
+    @classmethod
+    def following(cls, web: int) -> Ports:
+        """Raises ValueError if `web` is not a port an ordinary user may open."""
+        if not 1024 <= web <= 65535:
+            raise ValueError(f"PORT wants a number from 1024 to 65535, not {web}")
+        first = FIRST_PORT + web % BLOCKS * BLOCK
+        return cls(web, *range(first, first + 5))
+
+    def taken(self) -> list[int]:
+        """Those somebody listens on already."""
+        return [port for port in (self.web, self.returns, self.dns, self.smtp, self.relay) if _answers(port)]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the embedded profile keeps things, below the checkout."""
+
+    checkout: Path
+
+    @property
+    def var(self) -> Path:
+        return self.checkout / "var"
+
+    @property
+    def environment(self) -> Path:
+        return self.var / "embedded.env"
+
+    @property
+    def demo(self) -> Path:
+        return self.var / "demo.json"
+
+    @property
+    def zone(self) -> Path:
+        return self.var / "zone.json"
+
+    @property
+    def oracle_log(self) -> Path:
+        return self.var / "oracle.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.var / "log" / "outbox.log"
+
+    @property
+    def running(self) -> Path:
+        return self.var / "running"
+
+
+def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
+    """Write `var/embedded.env` and return what it says: the secrets of last time, all else as of now."""
+    known = _read(places.environment)
+    said = {
+        "SECRET_KEY": known.get("SECRET_KEY") or secrets.token_urlsafe(48),
+        "AO_MASTER_KEYS": known.get("AO_MASTER_KEYS") or _key(),
+        "AO_VERP_KEYS": known.get("AO_VERP_KEYS") or _key(),
+        "DATABASE_URL": urls.app,
+        "DATABASE_OWNER_URL": urls.owner,
+        "CELERY_BROKER_URL": os.environ.get("CELERY_BROKER_URL", "pgmq://localhost"),
+        "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
+        "PUBLIC_URL": f"http://127.0.0.1:{ports.web}",
+        "PORT": str(ports.web),
+        "WORKERS": os.environ.get("WORKERS") or str(max(1, (os.cpu_count() or 2) - 1)),
+        "AO_NAMESERVERS": f"127.0.0.1:{ports.dns}",
+        "AO_SMTP_PORT": str(ports.smtp),
+        "AO_RETURNS": f"127.0.0.1:{ports.returns}",
+        "AO_ALLOW_TEST_NAMES": "1",
+        "AO_ALLOW_LOOPBACK": "1",
+        "AO_BEAT_SCHEDULE": str(places.var / "celerybeat-schedule"),
+        "SIMULATOR_DNS_PORT": str(ports.dns),
+        "SIMULATOR_RELAY_PORT": str(ports.relay),
+        "SIMULATOR_ZONE": str(places.zone),
+        "SIMULATOR_CERTIFICATES": str(places.var / "certificates"),
+        "SIMULATOR_LOG": str(places.oracle_log),
+    }
+    (places.var / "static").mkdir(exist_ok=True)
+    write_private(places.environment, "".join(f"{name}={value}\n" for name, value in said.items()))
+    return said
+
+
+def of_children(said: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The environment of the product's processes: ours, what the profile says, this virtual environment."""
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    return {
+        **os.environ,
+        **said,
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+
+
+def _read(path: Path) -> dict[str, str]:
+    lines: Iterable[str] = path.read_text().splitlines() if path.exists() else ()
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def _key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

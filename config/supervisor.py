@@ -1,0 +1,176 @@
+"""Run the processes of the Procfile together, and end them together.
+
+honcho reads the Procfile, starts each process in a session of its own and colours the log. Its manager is not
+used: it signals whole groups, and a Celery worker whose children are signalled too drops the conversations it
+should finish.
+
+Guarantees: the end of one is the end of all, in the reverse order of the Procfile; only leaders are asked,
+and whoever is left after GRACE seconds is killed with all its group; what a killed supervisor left behind is
+ended before anything starts, and a second supervisor of the same folder is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import queue
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from honcho.colour import get_colours
+from honcho.environ import parse_procfile
+from honcho.printer import Message, Printer
+from honcho.process import Process
+
+from config.wheel import command_line
+
+GRACE = 20.0
+ASIDE = "make"  # the name under which the supervisor itself speaks
+
+
+class AlreadyRunning(RuntimeError):
+    """Another supervisor holds this folder; the text is what it left to say about itself."""
+
+
+class Log:
+    """The one log: to the terminal with colours, and the same lines to a file without."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.replace(path.with_suffix(".previous.log"))
+        self._file: TextIO = path.open("w")
+        width = max(map(len, [*names, ASIDE]))
+        self._printers = [Printer(sys.stdout, width=width), Printer(self._file, width=width)]
+
+    def write(self, message: Message) -> None:
+        for printer in list(self._printers):
+            try:
+                printer.write(message)
+            except OSError:  # a closed terminal or a full disk is no reason to stop the product
+                self._printers.remove(printer)
+
+
+class Supervisor:
+    """One run of a Procfile. `folder` keeps a lock and the processes' ids, for the run after a crash."""
+
+    def __init__(self, procfile: Path, environment: Mapping[str, str], folder: Path, log: Path) -> None:
+        self._commands: dict[str, str] = dict(parse_procfile(procfile.read_text()).processes)
+        self._environment = dict(environment)
+        self._folder = folder
+        self._log = Log(log, list(self._commands))
+        self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._colours = dict(zip([ASIDE, *self._commands], get_colours(), strict=False))
+        self._alive: dict[str, int] = {}
+        self._asked = 0
+
+    def say(self, text: str) -> None:
+        """Put lines of our own into the log; from any thread."""
+        self._events.put(Message("line", text, datetime.now(), ASIDE, self._colours[ASIDE]))  # noqa: DTZ005
+
+    def run(self, meanwhile: Callable[[], None]) -> int:
+        """Start all, call `meanwhile` in a thread. Returns 0 if a signal asked it to end, else 1."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask)
+        for name, command in self._commands.items():
+            self._start(name, command)
+        threading.Thread(target=meanwhile, daemon=True).start()
+        while not self._asked and len(self._alive) == len(self._commands):
+            self._pump()
+        failed = not self._asked
+        for name in set(self._commands) - set(self._alive):
+            self.say(f"{name} ended, so everything ends")
+        self._end_all()
+        return int(failed)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        """A signal: the first asks for the end, the second insists."""
+        self._asked += 1
+
+    def _start(self, name: str, command: str) -> None:
+        if command.startswith("python "):  # named in full, so that it can be recognised as this checkout's
+            command = shlex.quote(sys.executable) + command.removeprefix("python")
+        process = Process(f"exec {command}", name=name, colour=self._colours[name], env=self._environment)
+        threading.Thread(target=process.run, args=(self._events,), daemon=True).start()
+        while name not in self._alive:
+            self._pump()
+
+    def _pump(self) -> None:
+        """Handle one message of a process, or none for a tenth of a second."""
+        try:
+            message = self._events.get(timeout=0.1)
+        except queue.Empty:
+            return
+        record = self._folder / f"{message.name}.pid"
+        if message.type == "start":
+            self._alive[message.name] = message.data["pid"]
+            record.write_text(str(message.data["pid"]))
+        elif message.type == "stop":
+            self._alive.pop(message.name, None)
+            record.unlink(missing_ok=True)
+        else:
+            self._log.write(message)
+
+    def _end_all(self) -> None:
+        for name, pid in reversed(list(self._alive.items())):
+            _send(os.kill, pid, signal.SIGTERM)
+            if not self._ended(name, GRACE):
+                self.say(f"{name} does not end: killed")
+            _send(os.killpg, pid, signal.SIGKILL)
+            self._ended(name, 2)
+        while not self._events.empty():
+            self._pump()
+
+    def _ended(self, name: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while name in self._alive and time.monotonic() < deadline and self._asked < 2:
+            self._pump()
+        return name not in self._alive
+
+
+@contextlib.contextmanager
+def alone(folder: Path, about: str) -> Iterator[None]:
+    """Be the only supervisor of this folder; what a killed one left running is ended first.
+
+    A POSIX lock, not flock: it dies with this process and is not inherited. Raises AlreadyRunning with what
+    the other one said `about` itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise AlreadyRunning(file.read()) from None
+        file.truncate(0)
+        file.write(about)
+        file.flush()
+        for record in folder.glob("*.pid"):
+            _end_leftover(record)
+        yield
+
+
+def _end_leftover(record: Path) -> None:
+    """End the process in the record if it is still one of this checkout; its pid may be anybody's by now."""
+    pid = int(record.read_text() or 0)
+    deadline = time.monotonic() + GRACE
+    if pid and sys.executable in command_line(pid):
+        _send(os.kill, pid, signal.SIGTERM)
+        while sys.executable in command_line(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        _send(os.killpg, pid, signal.SIGKILL)
+    record.unlink()
+
+
+def _send(how: Callable[[int, int], None], pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says so of zombies
+        how(pid, number)

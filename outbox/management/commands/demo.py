@@ -1,0 +1,174 @@
+"""``manage.py demo``: an installation to try things on, for the simulated internet. Safe to repeat.
+
+Two streams with their sending domains and keys, three agents, the people, and `var/demo.json` (mode 600) with
+what is shown only once. Refuses to run where mail could reach the real internet.
+"""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from outbox import keys
+from outbox.models import Agent, ApiKey
+from reputation import signing
+from reputation.models import Kind, Route, SendingDomain, SigningKey, Stream
+from reputation.vault import vault
+
+ORGANISATION: Final = "acme.test"
+# stream -> kind, sending domain, default sender
+STREAMS: Final = {
+    "agents-demo": (Kind.AGENTS, f"agents.{ORGANISATION}", f"ada@agents.{ORGANISATION}"),
+    "transactional": (Kind.TRANSACTIONAL, f"mail.{ORGANISATION}", f"robot@mail.{ORGANISATION}"),
+}
+LIMITLESS: Final = {
+    "exempt": True,
+    "requests_per_minute": 1_000_000,
+    "recipients_per_message": 50,
+    "recipients_per_hour": 1_000_000,
+    "recipients_per_day": 1_000_000,
+    "recipients_per_run": 1_000_000,
+}
+# key in demo.json -> agent (None: a returns key) and what it has instead of the product's defaults
+KEYS: Final[dict[str, tuple[str | None, dict[str, Any]]]] = {
+    "api_key": ("demo", LIMITLESS),
+    "strict_api_key": ("demo-strict", {}),
+    "other_api_key": ("demo-other", {}),
+    "returns_key": (None, {}),
+}
+# who -> group; the first is a superuser and needs none
+PEOPLE: Final[dict[str, str | None]] = {
+    "admin": None,
+    "reviewer": "reviewers",
+    "responder-1": "responders",
+    "responder-2": "responders",
+}
+
+
+class Command(BaseCommand):
+    help = "Make the demo installation and write var/demo.json."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        if not settings.AO_ALLOW_TEST_NAMES:
+            raise CommandError("The demo is for the simulated internet: AO_ALLOW_TEST_NAMES is not set.")
+        path = settings.BASE_DIR / "var" / "demo.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        with transaction.atomic():
+            for name in STREAMS:
+                _stream(name)
+            shown = {name: _key(known.get(name, ""), *spec) for name, spec in KEYS.items()}
+            people = {name: _person(name, group, _password(known, name)) for name, group in PEOPLE.items()}
+        _write_private(path, json.dumps(_demo(shown, people), indent=2) + "\n")
+        _write_private(settings.BASE_DIR / "var" / "zone.json", json.dumps(_zone(), indent=2) + "\n")
+
+
+def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
+    """What `var/demo.json` holds; the keys are a promise to scripts."""
+    admin, reviewer, *responders = ({"user": name, "password": word} for name, word in people.items())
+    return {
+        "api_url": settings.PUBLIC_URL,
+        **shown,
+        "sender": STREAMS["agents-demo"][2],
+        "admin_url": f"{settings.PUBLIC_URL}/admin/",
+        "admin_user": admin["user"],
+        "admin_password": admin["password"],
+        "reviewer": reviewer,
+        "responders": responders,
+        "database_url": os.environ.get("DATABASE_URL", ""),
+        "oracle_log": os.environ.get("SIMULATOR_LOG", ""),
+        "smtp_returns": os.environ.get("AO_RETURNS", ""),
+    }
+
+
+def _stream(name: str) -> None:
+    kind, domain_name, sender = STREAMS[name]
+    stream, _ = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
+    route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": f"out.{ORGANISATION}"})
+    domain, _ = SendingDomain.objects.get_or_create(
+        name=domain_name,
+        defaults={
+            "stream": stream,
+            "organisational_domain": ORGANISATION,
+            "route": route,
+            "default_sender": sender,
+        },
+    )
+    if not domain.keys.filter(state=SigningKey.State.ACTIVE).exists():
+        pair = signing.generate(signing.Algorithm.RSA)
+        SigningKey.objects.create(
+            domain=domain,
+            selector=f"ao{secrets.token_hex(3)}",
+            algorithm=SigningKey.Algorithm.RSA,
+            private_sealed=vault().seal(pair.private_pem),
+            public_record=pair.public_record,
+            state=SigningKey.State.ACTIVE,
+        )
+
+
+def _key(known: str, agent_name: str | None, limits: dict[str, Any]) -> str:
+    """The key as it was shown the last time, if it still opens the door, else a new one."""
+    key = keys.read(known)
+    row = ApiKey.objects.filter(prefix=key.prefix, revoked_at=None).first() if key else None
+    if key and row and key.matches(bytes(row.secret_hash)):
+        return known
+    agent = None
+    if agent_name is not None:
+        stream = Stream.objects.get(name="agents-demo")
+        agent, _ = Agent.objects.get_or_create(name=agent_name, defaults={"stream": stream, **limits})
+    kind = ApiKey.Kind.AGENT if agent else ApiKey.Kind.RETURNS
+    _, text = keys.issue(agent, kind, keys.SCOPES if agent else (), "demo")
+    return text
+
+
+def _person(name: str, group_name: str | None, password: str) -> str:
+    """Make the user, unless there is one with this password already; hashing is slow on purpose."""
+    user = User.objects.filter(username=name).first()
+    if user is None:
+        user = User(username=name, is_staff=True, is_superuser=group_name is None)
+    elif password:
+        return password
+    word = secrets.token_urlsafe(12)
+    user.set_password(word)
+    user.save()
+    if group_name is not None:
+        user.groups.add(_group(group_name))
+    return word
+
+
+def _group(name: str) -> Group:
+    """A group that may look at everything of ours; what more it may, its features add."""
+    group, _ = Group.objects.get_or_create(name=name)
+    ours = Permission.objects.filter(content_type__app_label__in=["outbox", "reputation"])
+    group.permissions.add(*ours.filter(codename__startswith="view_"))
+    return group
+
+
+def _password(known: dict[str, Any], name: str) -> str:
+    logins = [known.get("reviewer", {}), *known.get("responders", [])]
+    logins.append({"user": known.get("admin_user"), "password": known.get("admin_password")})
+    return next((login["password"] for login in logins if login.get("user") == name), "")
+
+
+def _zone() -> dict[str, list[tuple[str, str]]]:
+    """The DNS records the demo's domains publish, as the simulator's name server reads them."""
+    zone: dict[str, list[tuple[str, str]]] = {}
+    for domain in SendingDomain.objects.prefetch_related("keys"):
+        policy = [("TXT", "v=spf1 ip4:127.0.0.0/8 -all")]
+        zone[domain.name] = zone[f"rp.{domain.name}"] = policy
+        for key in domain.keys.all():
+            zone[f"{key.selector}._domainkey.{domain.name}"] = [("TXT", key.public_record)]
+    zone[f"_dmarc.{ORGANISATION}"] = [("TXT", "v=DMARC1; p=reject; adkim=s; aspf=r")]
+    return zone
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)

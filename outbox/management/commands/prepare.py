@@ -1,0 +1,61 @@
+"""``manage.py prepare``: bring a database to the state this version wants. Runs as the owner, safe to repeat.
+
+Migrations, the application role's rights, and for a `pgmq://` broker the tables of PGMQ (SQL, no extension).
+What is already as it should be is not touched: a repeat costs a few reads.
+"""
+
+import io
+import logging
+from typing import Any, Final, LiteralString
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from pgmq.install import install_pgmq_from_sql
+from psycopg import sql
+
+OWNER: Final = "owner"
+
+# The broker's transport makes its queues itself, as the application: in this schema that role may create.
+PGMQ_RIGHTS: Final[tuple[LiteralString, ...]] = (
+    "GRANT USAGE, CREATE ON SCHEMA pgmq TO {}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgmq TO {}",
+    "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA pgmq TO {}",
+)
+
+
+class Command(BaseCommand):
+    help = "Migrate, give the application's role its rights, and make the tables of a pgmq:// broker."
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if OWNER not in settings.DATABASES:
+            raise CommandError("Set DATABASE_OWNER_URL to the role that owns the tables.")
+        if self._is_behind():
+            call_command("migrate", database=OWNER, interactive=False, verbosity=options["verbosity"])
+            call_command("grants", stdout=io.StringIO())
+        if settings.CELERY_BROKER_URL.startswith("pgmq://") and not self._has_pgmq():
+            self._install_pgmq(settings.DATABASES["default"]["USER"])
+
+    def _is_behind(self) -> bool:
+        executor = MigrationExecutor(connections[OWNER])
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    def _has_pgmq(self) -> bool:
+        with connections[OWNER].cursor() as cursor:
+            cursor.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL")
+            return bool(cursor.fetchone()[0])
+
+    def _install_pgmq(self, application: str) -> None:
+        """Tables and rights in one transaction, on a connection of its own: PGMQ wants no autocommit."""
+        logging.getLogger("pgmq").setLevel(logging.WARNING)
+        connection = connections.create_connection(OWNER)
+        connection.set_autocommit(False)
+        try:
+            install_pgmq_from_sql(conn=connection.connection)
+            for right in PGMQ_RIGHTS:
+                connection.connection.execute(sql.SQL(right).format(sql.Identifier(application)))
+            connection.commit()
+        finally:
+            connection.close()
