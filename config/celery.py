@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_shutdown
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -69,3 +70,11 @@ app.conf.update(
     beat_schedule_filename=os.environ.get("AO_BEAT_SCHEDULE", "var/celerybeat-schedule"),
 )
 app.autodiscover_tasks(["outbox"])
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def drain(**_: Any) -> None:
+    """A child that is told to end lets its conversations end first."""
+    from outbox import worker
+
+    worker.drain()

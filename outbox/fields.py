@@ -48,7 +48,7 @@ def _prose(value: str) -> str:
     return value
 
 
-def _moment(value: str) -> datetime:
+def moment(value: str) -> datetime:
     if _INSTANT.fullmatch(value.upper()):
         # a day, hour or offset out of range raises ValueError, an instant before year 1 OverflowError
         with suppress(ValueError, OverflowError):
@@ -103,7 +103,7 @@ Addresses = Annotated[
     Field(max_length=MAX_RECIPIENTS),
     BeforeValidator(_as_list, json_schema_input_type=str | list[str] | None),
 ]
-Moment = Annotated[datetime, _read(_moment)]
+Moment = Annotated[datetime, _read(moment)]
 Prose = Annotated[str, AfterValidator(_prose)]
 RunId = Annotated[str, Field(pattern=_RUN)]
 _Principal = Annotated[str, AfterValidator(partial(line, what="on_behalf_of", limit=200))]

@@ -108,9 +108,8 @@ def date_value(moment: datetime) -> bytes:
         raise ValueError("a Date needs a time zone")
     utc = moment.astimezone(UTC)
     day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
-    return f"{day}, {utc.day:02} {month} {utc.year:04} {utc.hour:02}:{utc.minute:02}:{utc.second:02} +0000".encode(
-        "ascii"
-    )
+    clock = f"{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
+    return f"{day}, {utc.day:02} {month} {utc.year:04} {clock} +0000".encode("ascii")
 
 
 def fold(name: str, pieces: Iterable[bytes]) -> bytes:

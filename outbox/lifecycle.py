@@ -36,9 +36,7 @@ class Status(StrEnum):
 
 S = Status
 
-FINAL: Final = frozenset(
-    {S.DELIVERED, S.RELAYED, S.BOUNCED, S.EXPIRED, S.SUPPRESSED, S.CANCELLED, S.REFUSED}
-)
+FINAL: Final = frozenset({S.DELIVERED, S.RELAYED, S.BOUNCED, S.EXPIRED, S.SUPPRESSED, S.CANCELLED, S.REFUSED})
 OPEN: Final = frozenset(Status) - FINAL
 
 MOVES: Final[Mapping[Status, frozenset[Status]]] = {

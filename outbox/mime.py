@@ -2,8 +2,8 @@
 
 Guarantees: bodies are ASCII with CRLF line ends and lines of at most 76 octets, whatever goes in; text comes
 out of them exactly (CRLF and LF both mean a line end, a lone CR is kept as an octet). No line begins with a
-dot or `From `, and none ends in white space, so neither dot-stuffing nor a careless relay changes a signed byte.
-A boundary is a hash, the same every time, and occurs in nothing it bounds (RFC 2046 §5.1.1).
+dot or `From `, and none ends in white space, so neither dot-stuffing nor a careless relay changes a signed
+byte. A boundary is a hash, the same every time, and occurs in nothing it bounds (RFC 2046 §5.1.1).
 
 Refuses nothing: `compose` has judged the names and types. Pure.
 """
@@ -59,9 +59,8 @@ def multipart(subtype: str, parts: Sequence[Entity], seed: str) -> Entity:
     boundary = _boundary(f"{subtype}\0{seed}", blocks)
     opening = b"--%s\r\n" % boundary
     body = opening + (b"\r\n" + opening).join(blocks) + b"\r\n--%s--\r\n" % boundary
-    opening_line = b"multipart/%s;" % subtype.encode("ascii") + _PARAMETERS.get(subtype, b"")
-    kind = b'%s\r\n boundary="%s"' % (opening_line, boundary)
-    return Entity(((b"Content-Type", kind),), body)
+    kind = b"multipart/%s;%s" % (subtype.encode("ascii"), _PARAMETERS.get(subtype, b""))
+    return Entity(((b"Content-Type", b'%s\r\n boundary="%s"' % (kind, boundary)),), body)
 
 
 def _block(part: Entity) -> bytes:

@@ -67,7 +67,9 @@ class ApiKey(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(kind__in=["agent", "returns", "operator"]), name="key_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["agent", "returns", "operator"]), name="key_kind_known"
+            ),
             models.CheckConstraint(
                 condition=Q(kind="agent", agent__isnull=False) | Q(agent__isnull=True) & ~Q(kind="agent"),
                 name="agent_keys_have_an_agent",
@@ -83,7 +85,9 @@ class Run(models.Model):
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="runs")
     name = models.CharField(max_length=128)
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
+    )
     lineage = ArrayField(models.CharField(max_length=128), help_text="Names from the root to this run.")
     on_behalf_of = models.CharField(max_length=200, blank=True)
     purpose = models.CharField(max_length=500, blank=True)
@@ -91,7 +95,9 @@ class Run(models.Model):
     cancelled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agent", "name"], name="run_names_are_unique_per_agent")]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "name"], name="run_names_are_unique_per_agent")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -159,7 +165,9 @@ class Message(models.Model):
     id = models.UUIDField(primary_key=True)
     agent = models.ForeignKey(Agent, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     stream = models.ForeignKey(Stream, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
-    domain = models.ForeignKey(SendingDomain, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    domain = models.ForeignKey(
+        SendingDomain, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
     run = models.ForeignKey(Run, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     created_at = models.DateTimeField()
     scheduled_at = models.DateTimeField(null=True)
@@ -241,18 +249,22 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [
-            models.CheckConstraint(condition=Q(status__in=[str(s) for s in Status]), name="delivery_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=[str(s) for s in Status]), name="delivery_status_known"
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=FINALS, finished_at__isnull=False)
                 | ~Q(status__in=FINALS) & Q(finished_at__isnull=True),
                 name="delivery_finished_when_final",
             ),
             models.CheckConstraint(
-                condition=~Q(status="sending") | Q(session__isnull=False), name="delivery_sending_has_a_session"
+                condition=~Q(status="sending") | Q(session__isnull=False),
+                name="delivery_sending_has_a_session",
             ),
             *(
                 models.CheckConstraint(
-                    condition=~Q(status=str(status)) | Q(code__in=sorted(codes)), name=f"delivery_{status}_code"
+                    condition=~Q(status=str(status)) | Q(code__in=sorted(codes)),
+                    name=f"delivery_{status}_code",
                 )
                 for status, codes in CODES.items()
             ),
@@ -260,7 +272,9 @@ class Delivery(models.Model):
         indexes = [
             # claim: what is due in one lane, by the agent's own priority
             models.Index(
-                fields=["lane", "priority", "next_attempt_at"], condition=Q(status__in=WAITING), name="delivery_due"
+                fields=["lane", "priority", "next_attempt_at"],
+                condition=Q(status__in=WAITING),
+                name="delivery_due",
             ),
             # settle and rescue: what one worker session holds
             models.Index(fields=["session"], condition=Q(status="sending"), name="delivery_leased"),
@@ -269,7 +283,9 @@ class Delivery(models.Model):
                 fields=["expires_at"], condition=Q(status__in=["held", *WAITING]), name="delivery_expiring"
             ),
             # resend: uncertain ones whose stream says so
-            models.Index(fields=["next_attempt_at"], condition=Q(status="uncertain"), name="delivery_uncertain"),
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(status="uncertain"), name="delivery_uncertain"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -311,7 +327,9 @@ class Event(models.Model):
     """One thing that happened to a message or delivery. Append-only, partitioned by ``id``."""
 
     id = models.UUIDField(primary_key=True)
-    message = models.ForeignKey(Message, on_delete=models.DO_NOTHING, db_constraint=False, related_name="events")
+    message = models.ForeignKey(
+        Message, on_delete=models.DO_NOTHING, db_constraint=False, related_name="events"
+    )
     delivery = models.ForeignKey(
         Delivery, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="events"
     )

@@ -22,7 +22,8 @@ class Stream(models.Model):
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.AGENTS)
     policy_version = models.PositiveIntegerField(default=1)
     resend_uncertain = models.BooleanField(
-        default=False, help_text="Send an uncertain delivery once more, after two minutes, with the same bytes."
+        default=False,
+        help_text="Send an uncertain delivery once more, after two minutes, with the same bytes.",
     )
     created_at = models.DateTimeField(db_default=Now())
 
@@ -48,14 +49,18 @@ class Route(models.Model):
 
     name = models.SlugField(max_length=63, unique=True)
     means = models.CharField(max_length=8, choices=Means, default=Means.DIRECT)
-    ehlo = models.CharField(max_length=255, help_text="Name said in EHLO: it must be the PTR name of the address.")
+    ehlo = models.CharField(
+        max_length=255, help_text="Name said in EHLO: it must be the PTR name of the address."
+    )
     host = models.CharField(max_length=255, blank=True, help_text="Relay only.")
     port = models.PositiveIntegerField(default=25)
     security = models.CharField(max_length=16, choices=Security, default=Security.OPPORTUNISTIC)
     username = models.CharField(max_length=255, blank=True)
     password_sealed = models.BinaryField(blank=True, default=b"", editable=False)
     source_address = models.GenericIPAddressField(null=True, blank=True)
-    keeps_envelope_sender = models.BooleanField(default=True, help_text="The relay leaves our return-path alone.")
+    keeps_envelope_sender = models.BooleanField(
+        default=True, help_text="The relay leaves our return-path alone."
+    )
     keeps_message_id = models.BooleanField(default=True)
     signs_itself = models.BooleanField(default=False, help_text="The relay adds its own DKIM signature.")
 
@@ -116,7 +121,9 @@ class SigningKey(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["domain", "selector"], name="one_key_per_selector"),
             models.UniqueConstraint(
-                fields=["domain", "algorithm"], condition=Q(state="active"), name="one_active_key_per_algorithm"
+                fields=["domain", "algorithm"],
+                condition=Q(state="active"),
+                name="one_active_key_per_algorithm",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["created", "active", "retiring", "revoked"]), name="key_state_known"
@@ -138,6 +145,17 @@ class ProviderSuffix(models.Model):
 
     def __str__(self) -> str:
         return f"{self.suffix} -> {self.family}"
+
+
+class KnownDomain(models.Model):
+    """The provider family of a recipient's domain, learned from the MX host that took its mail."""
+
+    domain = models.CharField(max_length=253, primary_key=True)
+    family = models.SlugField(max_length=32)
+    learned_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.domain} -> {self.family}"
 
 
 class OpenStop(models.Model):
@@ -169,7 +187,9 @@ class SwitchEvent(models.Model):
             models.Index(fields=["scope", "-epoch"], name="switchevent_of_scope")
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(action__in=["trip", "resume"]), name="switchevent_action_known")
+            models.CheckConstraint(
+                condition=Q(action__in=["trip", "resume"]), name="switchevent_action_known"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,152 @@
+"""The pipeline of one attempt: gate, compose, sign, transmit, clear, dot, interpret, settle.
+
+The order is the guarantee. Everything but the dot is transmitted first; then the worker asks to be cleared,
+and only a clearance that is seconds old lets the dot out. What the server said becomes an outcome by pure
+rules, and the outcome is settled under the attempt's number. Nothing here waits for a slow server on anybody
+else's behalf.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from outbox.addresses import BadText
+from outbox.compose import ComposeMismatch
+from outbox.crashpoints import reached
+from outbox.delivery import Envelope, Reply, Route, Transport, clock
+from outbox.ledger import Settlement
+from outbox.lifecycle import Status
+from outbox.outcomes import BULK, TRANSACTIONAL, Fault, Phase, interpret, next_attempt
+from outbox.press import Job, NotReady
+from reputation.signing import Unsignable
+
+logger = logging.getLogger(__name__)
+
+# From before the clearance was asked for to the dot: a process that was frozen in between hangs up.
+CLEARANCE_SECONDS: Final = 3.0
+
+# Seconds until a delivery that was given back is due again, by the reason.
+BACK_AFTER: Final = {
+    Fault.SITE_BUSY: 5.0,  # others' turn; that site is slow or full
+    Fault.NOT_CLEARED: 1.0,  # its lane is stopped or its session was lost
+    Fault.STALE_CLEARANCE: 0.0,
+}
+BACK_AFTER_ROW_STOP: Final = 60.0  # a stop that only some recipients of the lane are in
+BACK_AFTER_NOT_READY: Final = 60.0
+
+
+class Grounds(Protocol):
+    """What the gate looks at: the session we hold and the scopes known to be stopped."""
+
+    session: int | None
+    stops: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything an attempt needs from its worker."""
+
+    transport: Transport
+    grounds: Grounds
+    press: Callable[[Job], Awaitable[Envelope]]
+    clear: Callable[[Job], Awaitable[bool]]
+    settle: Callable[[Settlement, int], Awaitable[None]]
+
+    async def dispatch(self, job: Job) -> None:
+        """One attempt, whatever happens to it; only cancellation ends it early."""
+        started = clock()
+        try:
+            envelope = await self.press(job)
+        except NotReady as error:
+            await self._give_back(job, BACK_AFTER_NOT_READY, str(error))
+        except (ComposeMismatch, BadText, Unsignable, ValueError) as error:
+            logger.error("delivery %s cannot be composed: %s", job.claimed.id, error)
+            await self._set_aside(job, str(error))
+        else:
+            reply = await self._converse(job, envelope, job.route)
+            await self.settle(self._judged(job, reply, clock() - started), job.session)
+        reached("settled")
+
+    async def _converse(self, job: Job, envelope: Envelope, route: Route | None) -> Reply:
+        cleared = False
+
+        async def clear() -> float | None:
+            nonlocal cleared
+            asked = clock()
+            cleared = await self.clear(job)
+            return asked + CLEARANCE_SECONDS if cleared else None
+
+        def gate() -> bool:
+            return self._may_begin(job)
+
+        assert route is not None
+        try:
+            return await self.transport.deliver(envelope, route, clear, gate)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # an edge that breaks its word must neither lose the delivery nor send it twice
+            logger.exception("the edge failed on delivery %s", job.claimed.id)
+            phase, fault = (Phase.DOT, Fault.CLOSED) if cleared else (Phase.CONNECT, Fault.NOT_CLEARED)
+            return Reply(phase, None, "our own fault; see the log", fault=fault, dot_written=cleared)
+
+    def _may_begin(self, job: Job) -> bool:
+        mine = self.grounds.session == job.session
+        return mine and self.grounds.stops.isdisjoint((*job.claimed.scopes, _row_scope(job)))
+
+    def _judged(self, job: Job, reply: Reply, seconds: float) -> Settlement:
+        """The reply as an outcome, and when to come back if it is to be tried again."""
+        claimed = job.claimed
+        outcome = interpret(reply, relay=job.route is not None and job.route.kind == "relay")
+        status, code, wait = outcome.status, outcome.code, None
+        if status is Status.DEFERRED:
+            status, code, wait = self._deferred(job, code)
+        elif status is Status.QUEUED:
+            code, wait = "", self._pause(job, reply)
+        return Settlement(
+            id=claimed.id,
+            attempt=claimed.attempt,
+            status=str(status),
+            code=code,
+            wait=wait,
+            spoke=status is not Status.QUEUED or bool(reply.host),
+            seconds=round(seconds, 3),
+            phase=reply.phase,
+            host=reply.host,
+            address=reply.address,
+            tls=reply.tls,
+            reply_code=reply.code,
+            reply=reply.text,
+            fault=reply.fault or "",
+            selectors=job.selectors,
+        )
+
+    def _deferred(self, job: Job, code: str) -> tuple[Status, str, float | None]:
+        claimed = job.claimed
+        schedule = (TRANSACTIONAL if claimed.tier == 0 else BULK).for_code(code)
+        jitter = random.random()  # noqa: S311 (spreads retries, guards nothing)
+        due = next_attempt(schedule, claimed.tries + 1, claimed.now, claimed.expires_at, jitter)
+        if due is None:
+            return Status.EXPIRED, "retries_exhausted", None
+        return Status.DEFERRED, code, (due - claimed.now).total_seconds()
+
+    def _pause(self, job: Job, reply: Reply) -> float:
+        if _row_scope(job) in self.grounds.stops:
+            return BACK_AFTER_ROW_STOP
+        return BACK_AFTER.get(reply.fault or Fault.NOT_CLEARED, 1.0) * random.uniform(1, 2)  # noqa: S311
+
+    async def _give_back(self, job: Job, wait: float, why: str) -> None:
+        await self.settle(
+            Settlement(job.claimed.id, job.claimed.attempt, "queued", "", wait, fault=why), job.session
+        )
+
+    async def _set_aside(self, job: Job, why: str) -> None:
+        await self.settle(
+            Settlement(job.claimed.id, job.claimed.attempt, "held", "poison", reply=why), job.session
+        )
+
+
+def _row_scope(job: Job) -> str:
+    return f"recipient_domain:{job.claimed.recipient.rpartition('@')[2]}"

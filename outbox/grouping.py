@@ -1,0 +1,57 @@
+"""Group commit: many tasks of the event loop ask one by one, the database is asked once for all of them.
+
+While one group is being asked about, the next one gathers; so a group is as large as the database is slow.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Grouped(Generic[Item, Result]):
+    """Calls ``act(items) -> results`` (same order) in a thread of its own, one group at a time.
+
+    What ``act`` raises, every item of that group raises. Use it on one event loop only.
+    """
+
+    def __init__(self, name: str, act: Callable[[Sequence[Item]], Sequence[Result]], most: int = 500) -> None:
+        self._act = act
+        self._most = most
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._gathered: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._pump: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: Item) -> Result:
+        """The result for one item, once its group was asked about."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._gathered.append((item, future))
+        if self._pump is None or self._pump.done():
+            self._pump = loop.create_task(self._run())
+        return await future
+
+    def close(self) -> None:
+        """Give the thread back; nothing may be asked any more."""
+        self._thread.shutdown(wait=True)
+
+    async def _run(self) -> None:
+        while self._gathered:
+            group, self._gathered = self._gathered[: self._most], self._gathered[self._most :]
+            await self._ask(group)
+
+    async def _ask(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            results = await loop.run_in_executor(self._thread, self._act, [item for item, _ in group])
+        except Exception as error:  # handed on to everyone who waits for this group
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), result in zip(group, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,258 @@
+"""The only way a message comes to exist: one transaction from draft to answer.
+
+In it, for one draft or a thousand: idempotency, facts, verdict, runs and lanes, then messages, deliveries and
+events in one statement, and the remembered answers. After its commit the message is ours whatever crashes;
+before it nothing is. If the database cannot answer, nothing is accepted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+
+from outbox import alarm, answers, facts, ids, ledger, runs
+from outbox.addresses import Mailbox, parse_mailbox
+from outbox.answers import Answer
+from outbox.facts import KnownRun, Place
+from outbox.keys import Caller
+from outbox.lifecycle import Status
+from outbox.payloads import Accepted, AcceptedDelivery, Draft, accepted_body
+from outbox.policies import Facts, Verdict, judge
+from outbox.problems import Problem, Refused, Retry, body_of
+from reputation.families import families
+
+LIFE: Final = timedelta(days=5)
+TRANSACTIONAL_LIFE: Final = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one call writes, gathered draft by draft."""
+
+    caller: Caller
+    request_id: str
+    base_url: str
+    place: Place
+    known: dict[str, KnownRun]
+    providers: Mapping[str, str]
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[tuple[UUID, int, str, str, str | None, bytes]] = field(default_factory=list)
+    remembered: list[answers.Remembered] = field(default_factory=list)
+
+
+def accept(
+    drafts: Sequence[Draft | Problem], caller: Caller, *, request_id: str, base_url: str
+) -> list[Answer]:
+    """Judge drafts in order and accept those that pass; one answer each, in order.
+
+    Raises:
+        django.db.Error: the database could not decide; nothing was accepted.
+    """
+    with transaction.atomic():
+        prior = answers.prior([draft for draft in drafts if isinstance(draft, Draft)], caller.agent_id)
+        batch = _gather(drafts, caller, request_id, base_url)
+        given = [_answer(batch, draft, prior) for draft in drafts]
+        _write(batch)
+    return given
+
+
+def preview(draft: Draft, caller: Caller) -> Verdict:
+    """What the rules would say of a draft now; writes nothing."""
+    place = facts.place(caller.stream_id)
+    known = _known_runs([draft], caller, place)
+    return judge(draft, _facts(draft, caller, place, known))
+
+
+def _gather(drafts: Sequence[Draft | Problem], caller: Caller, request_id: str, base_url: str) -> _Batch:
+    place = facts.place(caller.stream_id)
+    wanted = [draft for draft in drafts if isinstance(draft, Draft)]
+    domains = {mailbox.domain for draft in wanted for mailbox in draft.recipients}
+    known = _known_runs(wanted, caller, place)
+    return _Batch(caller, request_id, base_url, place, known, families(domains))
+
+
+def _known_runs(drafts: Sequence[Draft], caller: Caller, place: Place) -> dict[str, KnownRun]:
+    names = {runs.name_of(draft, place) for draft in drafts}
+    names |= {draft.parent_run_id for draft in drafts if draft.parent_run_id}
+    return facts.runs(caller.agent_id, caller.stream_id, place.domain_id, names)
+
+
+def _answer(batch: _Batch, draft: Draft | Problem, prior: answers.Prior) -> Answer:
+    """The answer to one draft: an earlier one again, a refusal, or its acceptance."""
+    if isinstance(draft, Problem):
+        return _refusal(batch, draft)
+    try:
+        if earlier := prior.answer_to(draft):
+            return earlier
+        answer = _judged(batch, draft)
+    except Refused as error:
+        return _refusal(batch, error.problem)
+    if draft.idempotency_key and answer.lasting:
+        batch.remembered.append(prior.remember(draft, answer))
+    return answer
+
+
+def _judged(batch: _Batch, draft: Draft) -> Answer:
+    misplaced = runs.check_parent(draft, batch.known)
+    if misplaced:
+        return _refusal(batch, misplaced)
+    verdict = judge(draft, _facts(draft, batch.caller, batch.place, batch.known))
+    if verdict.refusal:
+        return _refusal(batch, verdict.refusal)
+    accepted = _enter(batch, draft, verdict)
+    return Answer(202, orjson.dumps(accepted_body(accepted)), message_id=accepted.id, lasting=True)
+
+
+def _refusal(batch: _Batch, problem: Problem) -> Answer:
+    body = orjson.dumps(body_of(problem, batch.request_id, batch.base_url))
+    return Answer(problem.status, body, lasting=problem.retry is Retry.NEVER)
+
+
+def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, KnownRun]) -> Facts:
+    run = known.get(runs.name_of(draft, place))
+    above = known.get(draft.parent_run_id) if draft.parent_run_id else None
+    lineage = run.lineage if run else above.lineage if above else ()
+    mine = {*runs.base_scopes(caller, place), *runs.run_scopes(caller, lineage)}
+    return Facts(
+        now=place.now,
+        stream=caller.stream,
+        stream_kind=place.stream_kind,
+        policy_version=place.policy_version,
+        domain=place.domain,
+        signed=place.signed,
+        stopped_scope=next((scope for scope in place.stops if scope in mine), None),
+        run_cancelled=run.cancelled if run else False,
+        exempt=caller.exempt,
+    )
+
+
+def _enter(batch: _Batch, draft: Draft, verdict: Verdict) -> Accepted:
+    """Gather the rows of one accepted draft, and what its sender is told."""
+    run = _run_with_lanes(batch, draft)
+    key = ids.new_id(int(batch.place.now.timestamp() * 1000))
+    status = Status.HELD if verdict.holds else Status.QUEUED
+    code = verdict.holds[0].code if verdict.holds else ""
+    accepted = _accepted(batch, draft, verdict, key, run, status, code)
+    batch.messages.append(_message_row(batch, draft, accepted, run))
+    batch.deliveries += _delivery_rows(batch, draft, accepted, run, code)
+    batch.attachments += [
+        (key, ordinal, part.filename, part.content_type, part.content_id, part.content)
+        for ordinal, part in enumerate(draft.attachments)
+    ]
+    return accepted
+
+
+def _run_with_lanes(batch: _Batch, draft: Draft) -> KnownRun:
+    name = runs.name_of(draft, batch.place)
+    if name not in batch.known:
+        runs.open_run(draft, name, batch.caller, batch.known)
+        batch.known |= _known_runs([draft], batch.caller, batch.place)
+    needed = {batch.providers[mailbox.domain] for mailbox in draft.recipients}
+    if not needed <= set(batch.known[name].lanes):
+        batch.known[name] = runs.open_lanes(batch.known[name], needed, batch.caller, batch.place)
+    return batch.known[name]
+
+
+def _accepted(
+    batch: _Batch, draft: Draft, verdict: Verdict, key: UUID, run: KnownRun, status: Status, code: str
+) -> Accepted:
+    place = batch.place
+    start = draft.scheduled_at or place.now
+    life = TRANSACTIONAL_LIFE if place.stream_kind == "transactional" else LIFE
+    return Accepted(
+        id=key,
+        status=str(status),
+        created_at=place.now,
+        header_id=f"<{ids.printed('msg', key)[4:]}@{place.domain}>",
+        stream=batch.caller.stream,
+        run_id=run.name,
+        verdict=verdict.word,
+        reasons=tuple({"code": hold.code, "detail": hold.detail} for hold in verdict.holds),
+        policy_version=place.policy_version,
+        deliveries=tuple(
+            AcceptedDelivery(
+                id=ids.delivery_id(key, ordinal),
+                to=mailbox.addr,
+                status=str(status),
+                reason=code or None,
+                forecast_at=None if verdict.holds else start,
+            )
+            for ordinal, mailbox in enumerate(draft.recipients, 1)
+        ),
+        refused=(),
+        budget={},
+        scheduled_at=draft.scheduled_at,
+        expires_at=draft.expires_at or start + life,
+    )
+
+
+def _message_row(batch: _Batch, draft: Draft, accepted: Accepted, run: KnownRun) -> dict[str, Any]:
+    sender = draft.sender or parse_mailbox(batch.place.default_sender or "")
+    return {
+        "id": accepted.id,
+        "agent_id": batch.caller.agent_id,
+        "stream_id": batch.caller.stream_id,
+        "domain_id": batch.place.domain_id,
+        "run_id": run.id,
+        "created_at": accepted.created_at,
+        "scheduled_at": draft.scheduled_at,
+        "expires_at": accepted.expires_at,
+        "header_id": accepted.header_id,
+        "sender": sender.addr,
+        "addressing": {
+            "from": _written(sender),
+            **{
+                name: [_written(each) for each in getattr(draft, name)]
+                for name in ("to", "cc", "bcc", "reply_to")
+            },
+        },
+        "addresses": [delivery.to for delivery in accepted.deliveries],
+        "subject": draft.subject,
+        "text": draft.text,
+        "html": draft.html,
+        "headers": draft.headers,
+        "tags": draft.tags,
+        "context": {"on_behalf_of": draft.on_behalf_of, "purpose": draft.purpose},
+        "decision": {
+            "verdict": accepted.verdict,
+            "reasons": accepted.reasons,
+            "policy_version": accepted.policy_version,
+        },
+        "refused": accepted.refused,
+        "attachment_count": len(draft.attachments),
+    }
+
+
+def _delivery_rows(
+    batch: _Batch, draft: Draft, accepted: Accepted, run: KnownRun, code: str
+) -> Iterator[dict[str, Any]]:
+    due: datetime = draft.scheduled_at or accepted.created_at
+    for delivery in accepted.deliveries:
+        yield {
+            "id": delivery.id,
+            "message_id": accepted.id,
+            "lane_id": run.lanes[batch.providers[delivery.to.rpartition("@")[2]]],
+            "recipient": delivery.to,
+            "priority": draft.priority,
+            "next_attempt_at": due,
+            "expires_at": accepted.expires_at,
+            "status": delivery.status,
+            "code": code,
+        }
+
+
+def _write(batch: _Batch) -> None:
+    if batch.messages:
+        ledger.enter(batch.messages, batch.deliveries, actor=f"agent:{batch.caller.agent}")
+        ledger.enter_attachments(batch.attachments)
+        alarm.ring_on_commit()
+    answers.keep(batch.remembered, batch.caller.agent_id)
+
+
+def _written(mailbox: Mailbox) -> dict[str, str]:
+    return {"name": mailbox.name, "local": mailbox.local, "domain": mailbox.domain}

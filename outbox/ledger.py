@@ -1,0 +1,481 @@
+"""The only writer of delivery state.
+
+Every move is one guarded statement (from which states, under which session and attempt) and one event, in one
+short transaction on the database's clock; none is open across the network. A guard that does not hold moves
+nothing: a late worker changes nothing it no longer owns. Clearance is the one move that must serialise with a
+trip; it lives in the database as ``ao_clear`` and is called here.
+
+Refuses: to guess. What a dead worker held is queued again only while its dot was provably not sent; otherwise
+it is ``uncertain``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+
+from outbox import ids
+from reputation import sql
+
+SETTLED_CHANNEL: Final = "ao_settled"
+
+# A lane visited in vain sleeps a little longer each time; an insert that wakes it sets this back.
+NAPS: Final = [0.02, 0.08, 0.32, 1.28]
+# A delivery whose worker died this often before its dot is suspected of killing workers: a person looks at it.
+POISON_AFTER: Final = 5
+# The transactional preset's second chance for an uncertain delivery.
+RESEND_AFTER: Final = "2 minutes"
+NEVER: Final = "9999-12-31 00:00+00"
+
+# -- entering ------------------------------------------------------------------------------------------------
+
+ENTER: Final[LiteralString] = """
+WITH messages AS (
+    INSERT INTO outbox_message (id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at,
+        header_id, sender, addressing, addresses, subject, text, html, headers, tags, context, decision, refused,
+        attachment_count)
+    SELECT id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at, header_id, sender,
+        addressing, addresses, subject, text, html, headers, tags, context, decision, refused, attachment_count
+    FROM json_to_recordset(%(messages)s::json) AS m (id uuid, agent_id bigint, stream_id bigint, domain_id bigint,
+        run_id bigint, created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, header_id text,
+        sender text, addressing jsonb, addresses text[], subject text, text text, html text, headers jsonb,
+        tags jsonb, context jsonb, decision jsonb, refused jsonb, attachment_count smallint)
+), given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(deliveries)s::json) AS d (id uuid, message_id uuid, lane_id bigint,
+        recipient text, priority smallint, next_attempt_at timestamptz, expires_at timestamptz, status text,
+        code text)
+), deliveries AS (
+    INSERT INTO outbox_delivery (id, message_id, lane_id, recipient, priority, next_attempt_at, expires_at, status,
+        code, attempt, tries, rescues, resent)
+    SELECT id, message_id, lane_id, recipient, priority, next_attempt_at, expires_at, status, code, 0, 0, 0, false
+    FROM given
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'accepted', status, code, %(actor)s FROM given
+)
+UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, asleep.due), naps = 0
+FROM (
+    SELECT o.id, due.at AS due FROM outbox_lane AS o
+    JOIN (SELECT lane_id, min(next_attempt_at) AS at FROM given WHERE status = 'queued' GROUP BY lane_id) AS due
+      ON due.lane_id = o.id
+    WHERE o.wake_at > due.at ORDER BY o.id FOR UPDATE OF o
+) AS asleep WHERE l.id = asleep.id
+"""
+
+ENTER_ATTACHMENTS: Final[LiteralString] = """
+INSERT INTO outbox_attachment (message_id, ordinal, filename, content_type, content_id, content)
+SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::text[], %s::bytea[])
+"""
+
+# In the order of their keys, since two batches that wake the same lanes must not wait for each other.
+WAKE: Final[LiteralString] = """
+WITH due AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS t (id, at)),
+asleep AS (SELECT l.id FROM outbox_lane AS l JOIN due USING (id) WHERE l.wake_at > due.at ORDER BY l.id FOR UPDATE OF l)
+UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, due.at), naps = 0
+FROM asleep JOIN due USING (id) WHERE l.id = asleep.id
+"""
+
+# -- claiming ------------------------------------------------------------------------------------------------
+
+# Lanes that may have due work, longest unvisited first, and whether a stop covers them.
+LOOK: Final[LiteralString] = """
+SELECT l.id, EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes)) AS stopped
+FROM outbox_lane AS l WHERE l.tier = %s AND NOT l.parked AND l.wake_at <= ao_now() ORDER BY l.wake_at LIMIT %s
+"""
+
+# With stale statistics the planner sorts a million rows rather than walk the index: leave it no choice.
+PIN_PLAN: Final[LiteralString] = """
+SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_bitmapscan', 'enable_seqscan', 'enable_sort']) AS t (name)
+"""
+
+# The session's row is locked: a claim must not slip in beside the rescue that ends its session.
+TAKE: Final[LiteralString] = """
+WITH mine AS MATERIALIZED (
+    SELECT id FROM outbox_session WHERE id = %(session)s AND ended_at IS NULL FOR SHARE
+), due AS MATERIALIZED (
+    SELECT d.id FROM mine, unnest(%(lanes)s::bigint[]) AS lane (id)
+    CROSS JOIN LATERAL (
+        SELECT d.id FROM (VALUES (0), (1), (2)) AS rank (priority)
+        CROSS JOIN LATERAL (
+            SELECT d.id FROM outbox_delivery AS d
+            WHERE d.lane_id = lane.id AND d.priority = rank.priority AND d.status IN ('queued', 'deferred')
+              AND d.next_attempt_at <= ao_now()
+            ORDER BY d.next_attempt_at LIMIT %(quantum)s FOR UPDATE SKIP LOCKED
+        ) AS d LIMIT %(quantum)s
+    ) AS d LIMIT %(limit)s
+), claimed AS (
+    UPDATE outbox_delivery AS d
+    SET status = 'sending', code = '', session_id = %(session)s, attempt = d.attempt + 1, cleared_at = NULL
+    FROM due WHERE d.id = due.id RETURNING d.*
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'claimed', 'sending', attempt FROM claimed
+)
+SELECT c.id, c.message_id, c.attempt, c.tries, c.recipient, c.expires_at, l.domain_id, l.provider, l.tier, l.scopes,
+       a.name AS agent, ao_now() AS now
+FROM claimed AS c JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
+"""
+
+# Put the visited lanes to the back of the rotation, to sleep until their next due delivery, or park them. A lane
+# that an accept is waking at this moment is left alone.
+LULL: Final[LiteralString] = """
+WITH seen AS (SELECT * FROM unnest(%(lanes)s::bigint[], %(stopped)s::boolean[]) AS t (id, stopped)),
+ours AS (SELECT l.id FROM outbox_lane AS l JOIN seen USING (id) FOR UPDATE OF l SKIP LOCKED),
+found AS (
+    SELECT seen.id, seen.stopped, (
+        SELECT min(next.at) FROM (VALUES (0), (1), (2)) AS rank (priority)
+        CROSS JOIN LATERAL (
+            SELECT d.next_attempt_at AS at FROM outbox_delivery AS d
+            WHERE d.lane_id = seen.id AND d.priority = rank.priority AND d.status IN ('queued', 'deferred')
+            ORDER BY d.next_attempt_at LIMIT 1
+        ) AS next
+    ) AS next_at FROM ours JOIN seen USING (id)
+)
+UPDATE outbox_lane AS l SET
+    parked = f.stopped,
+    naps = CASE WHEN f.next_at IS NULL THEN least(l.naps + 1, 100) ELSE 0 END,
+    wake_at = CASE WHEN f.next_at IS NOT NULL THEN greatest(f.next_at, ao_now())
+                   ELSE coalesce(ao_now() + (%(naps)s::float8[])[l.naps + 1] * interval '1 second', %(never)s) END
+FROM found AS f WHERE l.id = f.id
+"""
+
+NEXT_WAKE: Final[LiteralString] = """
+SELECT extract(epoch FROM min(wake_at) - ao_now())::float8 AS seconds FROM (
+    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND NOT parked ORDER BY wake_at LIMIT 1) AS wake_at
+    FROM (VALUES (0), (1)) AS t (tier)
+) AS soonest
+"""
+
+CONTENTS: Final[LiteralString] = """
+SELECT id, header_id, created_at, expires_at, sender, addressing, subject, text, html, headers, attachment_count
+FROM outbox_message WHERE id = ANY(%s)
+"""
+
+ATTACHMENTS: Final[LiteralString] = """
+SELECT message_id, filename, content_type, content_id, content FROM outbox_attachment
+WHERE message_id = ANY(%s) ORDER BY message_id, ordinal
+"""
+
+# -- clearing and settling -----------------------------------------------------------------------------------
+
+CLEAR: Final[LiteralString] = "SELECT ao_clear(%s, %s::uuid[], %s::smallint[]) AS id"
+
+# An uncertain delivery may still be settled by the attempt that was cleared: nobody else can have its number.
+SETTLE: Final[LiteralString] = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(settled)s::json) AS g (id uuid, attempt smallint, status text, code text,
+        wait float8, spoke boolean, seconds float8, phase text, host text, address text, tls text,
+        reply_code smallint, reply text, fault text, selectors text)
+), held AS MATERIALIZED (
+    SELECT d.id, d.status AS origin, d.cleared_at AS was_cleared_at
+    FROM outbox_delivery AS d JOIN given AS g USING (id)
+    WHERE d.attempt = g.attempt AND d.session_id = %(session)s AND (d.status = 'sending' OR d.status = 'uncertain'
+          AND g.status IN ('delivered', 'relayed', 'bounced', 'deferred', 'queued'))
+    ORDER BY d.id FOR UPDATE OF d
+), moved AS (
+    UPDATE outbox_delivery AS d SET
+        status = g.status,
+        code = g.code,
+        next_attempt_at = CASE
+            WHEN g.wait IS NOT NULL THEN ao_now() + g.wait * interval '1 second'
+            WHEN g.status = 'uncertain' AND s.resend_uncertain AND NOT d.resent THEN ao_now() + %(resend)s::interval
+            WHEN g.status = 'uncertain' THEN %(never)s
+            ELSE d.next_attempt_at END,
+        tries = d.tries + (g.status = 'deferred')::int,
+        session_id = CASE WHEN g.status = 'uncertain' THEN d.session_id END,
+        cleared_at = CASE WHEN g.status IN ('queued', 'deferred') THEN NULL ELSE d.cleared_at END,
+        finished_at = CASE WHEN g.status NOT IN ('queued', 'deferred', 'uncertain', 'held') THEN ao_now() END
+    FROM held, given AS g, outbox_lane AS l, reputation_stream AS s
+    WHERE d.id = held.id AND g.id = held.id AND l.id = d.lane_id AND s.id = l.stream_id
+    RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, held.origin,
+              held.was_cleared_at
+), attempts AS (
+    INSERT INTO outbox_attempt (id, delivery_id, number, session_id, ended_at, seconds, phase, host, address, tls,
+        reply_code, reply, fault, selectors, cleared_at, outcome, code)
+    SELECT ao_uuid7(), g.id, g.attempt, %(session)s, clock_timestamp(), g.seconds, g.phase, g.host, g.address, g.tls,
+        g.reply_code, g.reply, g.fault, g.selectors, m.was_cleared_at, g.status, g.code
+    FROM moved AS m JOIN given AS g USING (id) WHERE g.spoke AND m.origin = 'sending'
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt, note)
+    SELECT ao_uuid7(), m.message_id, m.id, ao_now(), CASE WHEN m.status = 'queued' THEN 'returned' ELSE m.status END,
+        m.status, m.code, m.attempt, CASE WHEN m.origin = 'uncertain' THEN 'settled late: ' || g.reply
+                                          WHEN m.status = 'queued' THEN g.fault ELSE '' END
+    FROM moved AS m JOIN given AS g USING (id)
+)
+SELECT id, lane_id, CASE WHEN status IN ('queued', 'deferred') THEN next_attempt_at END AS due FROM moved
+"""
+
+TELL_SETTLED: Final[LiteralString] = "SELECT pg_notify('ao_settled', '')"
+
+# -- taking back, ending, waking -----------------------------------------------------------------------------
+
+END_DEAD_SESSIONS: Final[LiteralString] = """
+UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL AND lease_until < clock_timestamp()
+"""
+
+# Sessions that ended lately, not only just now: a rescuer may itself have died between the two statements.
+TAKE_BACK: Final[LiteralString] = """
+WITH ended AS (
+    SELECT id FROM outbox_session WHERE ended_at > clock_timestamp() - interval '1 day'
+), moved AS (
+    UPDATE outbox_delivery AS d SET
+        status = CASE WHEN d.cleared_at IS NOT NULL THEN 'uncertain' WHEN d.rescues + 1 >= %(poison)s THEN 'held'
+                      ELSE 'queued' END,
+        code = CASE WHEN d.cleared_at IS NOT NULL THEN 'session_lost_after_clearance'
+                    WHEN d.rescues + 1 >= %(poison)s THEN 'poison' ELSE '' END,
+        rescues = d.rescues + (d.cleared_at IS NULL)::int,
+        session_id = CASE WHEN d.cleared_at IS NOT NULL THEN d.session_id END,
+        next_attempt_at = CASE
+            WHEN d.cleared_at IS NULL THEN ao_now() + random() * (4 ^ d.rescues - 1) * interval '1 second'
+            WHEN s.resend_uncertain AND NOT d.resent THEN ao_now() + %(resend)s::interval
+            ELSE %(never)s END
+    FROM ended, outbox_lane AS l, reputation_stream AS s
+    WHERE d.session_id = ended.id AND d.status = 'sending' AND l.id = d.lane_id AND s.id = l.stream_id
+    RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, d.cleared_at,
+              ended.id AS session_id
+), attempts AS (
+    INSERT INTO outbox_attempt (id, delivery_id, number, session_id, ended_at, phase, host, address, tls, reply,
+        fault, selectors, cleared_at, outcome, code)
+    SELECT ao_uuid7(), id, attempt, session_id, clock_timestamp(), 'unknown', '', '', '', '', 'session_lost', '',
+        cleared_at, status, code FROM moved
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'rescued', status, code, attempt FROM moved
+)
+SELECT id, lane_id, status, CASE WHEN status = 'queued' THEN next_attempt_at END AS due FROM moved
+"""
+
+EXPIRE: Final[LiteralString] = """
+WITH late AS (
+    SELECT id, status AS origin FROM outbox_delivery
+    WHERE status IN ('held', 'queued', 'deferred') AND expires_at <= ao_now()
+    ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE outbox_delivery AS d SET status = 'expired', finished_at = ao_now(),
+        code = CASE late.origin WHEN 'held' THEN 'approval_lapsed' ELSE 'expires_at_passed' END
+    FROM late WHERE d.id = late.id RETURNING d.id, d.message_id, d.code
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'expired', 'expired', code FROM moved
+)
+SELECT id FROM moved
+"""
+
+RESEND: Final[LiteralString] = """
+WITH moved AS (
+    UPDATE outbox_delivery SET status = 'queued', code = '', resent = true, session_id = NULL, cleared_at = NULL,
+        next_attempt_at = ao_now()
+    WHERE status = 'uncertain' AND next_attempt_at <= ao_now() AND NOT resent
+    RETURNING id, message_id, lane_id, next_attempt_at
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'resent', 'queued', 'stream' FROM moved
+)
+SELECT lane_id, next_attempt_at AS due FROM moved
+"""
+
+CANCEL: Final[LiteralString] = """
+WITH moved AS (
+    UPDATE outbox_delivery SET status = 'cancelled', code = %(code)s, finished_at = ao_now(), session_id = NULL
+    WHERE id > %(first)s AND id <= %(last)s
+      AND (status IN ('held', 'queued', 'deferred') OR status = 'sending' AND cleared_at IS NULL)
+    RETURNING id, message_id, attempt
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', %(code)s, %(actor)s FROM moved
+)
+SELECT id FROM moved
+"""
+
+# Lanes that sleep on due work (an accept that was not committed for seconds), and parked ones no stop covers. The
+# recursion hops from lane to lane through delivery_due.
+ROUSE: Final[LiteralString] = """
+WITH RECURSIVE waiting AS (
+    (SELECT lane_id FROM outbox_delivery WHERE status IN ('queued', 'deferred') ORDER BY lane_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.lane_id FROM outbox_delivery AS d WHERE d.status IN ('queued', 'deferred')
+            AND d.lane_id > waiting.lane_id ORDER BY d.lane_id LIMIT 1)
+    FROM waiting WHERE waiting.lane_id IS NOT NULL
+)
+UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now() WHERE l.id IN (
+    SELECT o.id FROM outbox_lane AS o WHERE o.id IN (SELECT lane_id FROM waiting)
+      AND (o.wake_at > ao_now() + interval '1 minute' OR o.parked)
+      AND NOT EXISTS (SELECT FROM reputation_openstop AS s WHERE s.scope = ANY (o.scopes))
+      AND EXISTS (SELECT FROM outbox_delivery AS d WHERE d.lane_id = o.id AND d.status IN ('queued', 'deferred')
+                  AND d.next_attempt_at < o.wake_at)
+    FOR UPDATE SKIP LOCKED)
+"""
+
+UNPARK: Final[LiteralString] = """
+UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now() WHERE l.parked AND l.scopes && ARRAY[%s]::varchar[]
+  AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One delivery under our lease. ``attempt`` is the fencing token; ``now`` the database's time of the claim."""
+
+    id: UUID
+    message_id: UUID
+    attempt: int
+    tries: int
+    recipient: str
+    expires_at: datetime
+    domain_id: int
+    provider: str
+    tier: int
+    scopes: list[str]
+    agent: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one attempt. ``wait`` is in seconds from the settle; ``spoke`` says a server was spoken to."""
+
+    id: UUID
+    attempt: int
+    status: str
+    code: str
+    wait: float | None = None
+    spoke: bool = False
+    seconds: float | None = None
+    phase: str = ""
+    host: str = ""
+    address: str = ""
+    tls: str = ""
+    reply_code: int | None = None
+    reply: str = ""
+    fault: str = ""
+    selectors: str = ""
+
+
+def enter(
+    messages: Sequence[Mapping[str, Any]], deliveries: Sequence[Mapping[str, Any]], *, actor: str
+) -> None:
+    """Write accepted messages with their deliveries and events, and wake their lanes. In the caller's transaction."""
+    fields = {"messages": _json(messages), "deliveries": _json(deliveries), "actor": actor}
+    sql.count(ENTER, fields)
+
+
+def enter_attachments(parts: Sequence[tuple[UUID, int, str, str, str | None, bytes]]) -> None:
+    """Write attachments (message, ordinal, filename, content type, content id, bytes). In the caller's transaction."""
+    if parts:
+        sql.count(ENTER_ATTACHMENTS, [list(column) for column in zip(*parts, strict=True)])
+
+
+def claim(session: int, *, tier: int, limit: int, lanes: int = 64) -> list[Claimed]:
+    """Take up to ``limit`` due deliveries of one tier under a session's lease, fairly over the lanes that have any.
+
+    An empty answer means: nothing due in the lanes visited. A session that was ended gets nothing.
+    """
+    awake = sql.rows(LOOK, [tier, lanes])
+    if not awake:
+        return []
+    usable = [lane.id for lane in awake if not lane.stopped]
+    quantum = max(limit // max(len(usable), 1), 1)
+    with transaction.atomic():
+        sql.rows(PIN_PLAN)
+        fields = {"session": session, "lanes": usable, "quantum": quantum, "limit": limit}
+        taken = sql.rows(TAKE, fields) if usable else []
+        lull = {"lanes": [lane.id for lane in awake], "stopped": [lane.stopped for lane in awake]}
+        sql.count(LULL, {**lull, "naps": NAPS, "never": NEVER})
+    return [Claimed(*row) for row in taken]
+
+
+def seconds_to_next() -> float | None:
+    """How long until a lane may have due work: zero or less for now, None for never."""
+    return sql.one(NEXT_WAKE).seconds  # type: ignore[union-attr]
+
+
+def contents(message_ids: Iterable[UUID]) -> dict[UUID, sql.Row]:
+    """The accepted content of these messages, by id."""
+    return {row.id: row for row in sql.rows(CONTENTS, [list(message_ids)])}
+
+
+def attachments(message_ids: Iterable[UUID]) -> dict[UUID, list[sql.Row]]:
+    """The attachments of these messages, in order, by message."""
+    found: dict[UUID, list[sql.Row]] = {}
+    for row in sql.rows(ATTACHMENTS, [list(message_ids)]):
+        found.setdefault(row.message_id, []).append(row)
+    return found
+
+
+def clear(session: int, wanted: Sequence[tuple[UUID, int]]) -> set[UUID]:
+    """Clear these (delivery, attempt) pairs for their dots; the answer holds those that may send it.
+
+    Not to be called inside a transaction: the clearance is its commit.
+    """
+    pairs = [list(column) for column in zip(*wanted, strict=True)]
+    return {row.id for row in sql.rows(CLEAR, [session, *pairs])}
+
+
+def settle(session: int, settlements: Sequence[Settlement]) -> set[UUID]:
+    """Write what became of these attempts; the answer holds those that were still ours to settle."""
+    given = [{name: getattr(one, name) for name in Settlement.__slots__} for one in settlements]
+    fields = {"settled": _json(given), "session": session, "resend": RESEND_AFTER, "never": NEVER}
+    with transaction.atomic():
+        moved = sql.rows(SETTLE, fields)
+        _wake([row for row in moved if row.due])
+        sql.rows(TELL_SETTLED)
+    return {row.id for row in moved}
+
+
+def rescue() -> list[sql.Row]:
+    """Take back what dead sessions held: undotted is queued again, cleared is uncertain."""
+    with transaction.atomic():
+        sql.count(END_DEAD_SESSIONS)
+        moved = sql.rows(TAKE_BACK, {"poison": POISON_AFTER, "resend": RESEND_AFTER, "never": NEVER})
+        _wake([row for row in moved if row.due])
+    return moved
+
+
+def expire(limit: int = 1000) -> int:
+    """End what waits past its life, at most ``limit`` deliveries; how many that were."""
+    with transaction.atomic():
+        return len(sql.rows(EXPIRE, [limit]))
+
+
+def resend_uncertain() -> int:
+    """Queue uncertain deliveries again whose stream says so, once each; how many that were."""
+    with transaction.atomic():
+        moved = sql.rows(RESEND)
+        _wake(moved)
+    return len(moved)
+
+
+def cancel_message(message_id: UUID, code: str, actor: str) -> int:
+    """Cancel whatever of a message is not yet cleared; how many deliveries that were."""
+    fields = {"first": message_id, "last": ids.last_delivery_of(message_id), "code": code, "actor": actor}
+    with transaction.atomic():
+        moved = sql.rows(CANCEL, fields)
+        if moved:
+            sql.rows(TELL_SETTLED)
+    return len(moved)
+
+
+def rouse() -> int:
+    """Wake lanes that were overlooked: the guarantee behind the hint; how many that were."""
+    return sql.count(ROUSE)
+
+
+def unpark(scope: str) -> int:
+    """Let claims visit the lanes of a resumed scope again; how many lanes that were."""
+    return sql.count(UNPARK, [scope])
+
+
+def _wake(lanes: Sequence[sql.Row]) -> None:
+    earliest: dict[int, datetime] = {}
+    for row in lanes:
+        earliest[row.lane_id] = min(earliest.get(row.lane_id, row.due), row.due)
+    if earliest:
+        sql.count(WAKE, [list(earliest), list(earliest.values())])
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()

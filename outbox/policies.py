@@ -1,0 +1,107 @@
+"""May this be sent: release, hold or refuse. Pure rules over a draft and the facts, in one ordered list.
+
+A rule sees what it needs and answers with a verdict or nothing; the first refusal wins, holds add up. A rule
+reads no clock, no table and no settings, so that yesterday's traffic can be judged again under other rules.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from outbox.payloads import Draft
+from outbox.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules may know about a draft at the moment of its judgement."""
+
+    now: datetime
+    stream: str
+    stream_kind: str
+    policy_version: int
+    domain: str | None
+    signed: bool
+    stopped_scope: str | None
+    run_cancelled: bool
+    exempt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason to wait for a person: a code of the closed list and a sentence for the agent."""
+
+    code: str
+    detail: str
+
+
+Finding = Problem | Hold | None
+Rule = Callable[[Draft, Facts], Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What all rules together say: refused, or held for these reasons, or (with none) released."""
+
+    refusal: Problem | None = None
+    holds: tuple[Hold, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The verdict in the contract's word."""
+        return "refuse" if self.refusal else "hold" if self.holds else "release"
+
+
+def judge(draft: Draft, facts: Facts) -> Verdict:
+    """All rules in order; the first refusal ends it."""
+    holds = []
+    for rule in RULES:
+        finding = rule(draft, facts)
+        if isinstance(finding, Problem):
+            return Verdict(refusal=finding)
+        if finding:
+            holds.append(finding)
+    return Verdict(holds=tuple(holds))
+
+
+def lane_is_ready(_draft: Draft, facts: Facts) -> Finding:
+    """A stream without an enabled domain and a usable key sends nothing: never unsigned."""
+    if facts.domain and facts.signed:
+        return None
+    return Problem(
+        "lane_not_ready",
+        f"Stream {facts.stream} has no sending domain that can sign; a deliverability admin must finish it.",
+        scope=f"stream:{facts.stream}",
+    )
+
+
+def scope_is_open(_draft: Draft, facts: Facts) -> Finding:
+    """While an agent scope is stopped nothing piles up behind it; transactional mail waits for the resume."""
+    if facts.stopped_scope is None or facts.stream_kind == "transactional":
+        return None
+    return Problem(
+        "stopped",
+        f"Sending is stopped for {facts.stopped_scope}; a person has to resume it.",
+        scope=facts.stopped_scope,
+    )
+
+
+def run_is_open(draft: Draft, facts: Facts) -> Finding:
+    """A cancelled run stays cancelled."""
+    if not facts.run_cancelled:
+        return None
+    return Problem("run_cancelled", f"Run {draft.run_id} was cancelled; it sends nothing more.")
+
+
+def sender_is_in_lane(draft: Draft, facts: Facts) -> Finding:
+    """The lane follows the credential: From is an address of the stream's own sending domain."""
+    if draft.sender is None or draft.sender.domain == facts.domain:
+        return None
+    return Problem(
+        "sender_not_in_lane",
+        f"This key sends from {facts.domain}; leave `from` out or use an address there.",
+    )
+
+
+RULES: Final[Sequence[Rule]] = (scope_is_open, lane_is_ready, run_is_open, sender_is_in_lane)

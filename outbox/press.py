@@ -1,0 +1,180 @@
+"""Accepted content in, signed bytes out: compose and sign, for many deliveries at once.
+
+``gather`` reads what is needed (a handful of statements for a whole claim); ``envelope`` is pure work and runs
+beside the event loop. A message composed for one of its recipients is kept for the others of the same claim.
+Keys are the ones active now; what lies below our signatures is the same at every attempt.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, Literal, cast
+
+from django.conf import settings
+
+from outbox import ledger, verp
+from outbox.addresses import Mailbox
+from outbox.compose import Attachment, Composed, Content, check, compose, for_delivery
+from outbox.delivery import Envelope, Route, Security
+from outbox.ledger import Claimed
+from reputation import signing
+from reputation.signing import Algorithm, Signer
+from reputation.standing import Standing, sealed_keys, standings
+from reputation.vault import vault
+
+# Reports about a message come in for a while after it ended.
+TESTIMONY: Final = timedelta(days=30)
+
+
+class NotReady(Exception):
+    """The lane cannot send now: its domain is disabled or has no key. Never unsigned."""
+
+
+@dataclass(slots=True)
+class Sheet:
+    """One message, composed once for all its recipients in a claim."""
+
+    content: Content
+    _composed: Composed | None = None
+    _body_hash: bytes = b""
+
+    def composed(self) -> tuple[Composed, bytes]:
+        """The rendered message and the hash of its body; compared with the content before it is used."""
+        if self._composed is None:
+            composed = compose(self.content)
+            check(composed, self.content)
+            self._body_hash = signing.body_hash(composed.body)
+            self._composed = composed
+        return self._composed, self._body_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed delivery with all that its attempt needs. ``now`` is the database's, in Unix seconds."""
+
+    claimed: Claimed
+    session: int
+    sheet: Sheet | None
+    standing: Standing | None
+    route: Route | None
+    signers: Sequence[Signer] = field(repr=False, default=())
+
+    @property
+    def selectors(self) -> str:
+        """The selectors it is signed with, for the record of the attempt."""
+        return " ".join(signer.selector for signer in self.signers)
+
+
+def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
+    """Everything these deliveries need, read set by set."""
+    if not claimed:
+        return []
+    contents = ledger.contents({one.message_id for one in claimed})
+    parts = ledger.attachments([key for key, row in contents.items() if row.attachment_count])
+    sheets = {key: Sheet(_content(row, parts.get(key, ()))) for key, row in contents.items()}
+    places = standings(sorted({one.domain_id for one in claimed}))
+    signers = _signers(places)
+    return [
+        Job(
+            one,
+            session,
+            sheets.get(one.message_id),
+            places.get(one.domain_id),
+            _route(places[one.domain_id]) if one.domain_id in places else None,
+            signers.get(one.domain_id, ()),
+        )
+        for one in claimed
+    ]
+
+
+def envelope(job: Job) -> Envelope:
+    """The signed message to one recipient.
+
+    Raises:
+        NotReady: there is no usable key, or the domain is disabled.
+        ComposeMismatch, BadText, Unsignable: the content cannot be put on the wire as it was accepted.
+    """
+    if job.sheet is None or job.standing is None or not job.signers:
+        raise NotReady(f"the lane of {job.claimed.id} cannot sign")
+    claimed, standing = job.claimed, job.standing
+    token = verp.make_token(claimed.id, (claimed.expires_at + TESTIMONY).date(), _verp_key())
+    composed, body_hash = job.sheet.composed()
+    own = for_delivery(composed, token, _feedback_id(claimed.agent, standing))
+    stamp = int(claimed.now.timestamp())
+    signatures = signing.sign(own.headers, own.body, job.signers, stamp, bh=body_hash)
+    return Envelope(
+        mail_from=verp.return_path(token, standing.domain),
+        rcpt_to=claimed.recipient,
+        content=signatures + own.to_bytes(),
+        needs_smtputf8=own.needs_smtputf8 or not claimed.recipient.isascii(),
+        domain=claimed.recipient.rpartition("@")[2],
+        envid=token,
+    )
+
+
+def _feedback_id(agent: str, standing: Standing) -> str:
+    """Four fields, none of them about the recipient; the last is one constant sender (Google's Feedback-ID)."""
+    return f"none:{agent}:{standing.stream}:agentoutbox"
+
+
+def _content(row: Any, parts: Sequence[Any]) -> Content:
+    people = row.addressing
+    return Content(
+        message_id=row.header_id,
+        date=row.created_at,
+        sender=_mailbox(people["from"]),
+        to=tuple(map(_mailbox, people["to"])),
+        cc=tuple(map(_mailbox, people["cc"])),
+        reply_to=tuple(map(_mailbox, people["reply_to"])),
+        subject=row.subject,
+        text=row.text,
+        html=row.html,
+        headers=tuple((name, value) for name, value in row.headers),
+        attachments=tuple(
+            Attachment(part.filename, part.content_type, bytes(part.content), part.content_id)
+            for part in parts
+        ),
+    )
+
+
+def _mailbox(written: Mapping[str, str]) -> Mailbox:
+    return Mailbox(written["name"], written["local"], written["domain"])
+
+
+def _signers(places: Mapping[int, Standing]) -> dict[int, tuple[Signer, ...]]:
+    """Loaded keys of each domain that is open; a domain without an RSA key has none at all."""
+    wanted = {key for place in places.values() for _, _, key in place.keys}
+    sealed = sealed_keys(sorted(wanted)) if wanted else {}
+    return {
+        domain: tuple(
+            _signer(place.domain, selector, algorithm, sealed[key]) for algorithm, selector, key in place.keys
+        )
+        for domain, place in places.items()
+        if place.open
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _signer(domain: str, selector: str, algorithm: str, sealed: bytes) -> Signer:
+    return signing.load(domain, selector, Algorithm(algorithm), vault().unseal(sealed))
+
+
+@functools.lru_cache(maxsize=1024)
+def _route(standing: Standing) -> Route:
+    relay = standing.means == "relay"
+    return Route(
+        kind=cast(Literal["direct", "relay"], standing.means),
+        ehlo=standing.ehlo,
+        host=standing.host if relay else "",
+        port=standing.port if relay else settings.AO_SMTP_PORT,
+        security=Security(standing.security),
+        username=standing.username,
+        password=vault().unseal(standing.password_sealed).decode() if standing.password_sealed else "",
+        source_address=standing.source_address,
+    )
+
+
+@functools.cache
+def _verp_key() -> bytes:
+    return str(settings.AO_VERP_KEYS[0]).encode()

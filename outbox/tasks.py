@@ -1,0 +1,37 @@
+"""Celery's shell: each task is a hint to look, takes nothing and calls one function."""
+
+from celery import shared_task
+
+from outbox import answers, house, ledger, worker
+
+
+@shared_task(name="outbox.dispatch")
+def dispatch() -> None:
+    """Look for due deliveries."""
+    worker.dispatcher().poke()
+
+
+@shared_task(name="outbox.rescue")
+def rescue() -> None:
+    """Take back what dead workers held."""
+    ledger.rescue()
+
+
+@shared_task(name="outbox.expire")
+def expire() -> None:
+    """End what waited past its life, and send again what a stream wants sent again."""
+    ledger.expire()
+    ledger.resend_uncertain()
+
+
+@shared_task(name="outbox.rouse")
+def rouse() -> None:
+    """Wake lanes that were overlooked."""
+    ledger.rouse()
+
+
+@shared_task(name="outbox.keep_house")
+def keep_house() -> None:
+    """Forget old answers, make the partitions of the months to come."""
+    answers.forget()
+    house.make_partitions()

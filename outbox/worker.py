@@ -1,0 +1,253 @@
+"""The dispatcher of one worker process: a thread with an event loop that claims, dispatches and settles.
+
+After the fork each Celery child starts one at its first task. A task only pokes it; the loop claims while it
+has room, and asks again by itself every second, so that a dead broker costs latency and nothing else.
+Transactional mail has room of its own. A conversation that takes long gives its room back, so that slow
+servers do not hold up the others; how many may be open at all is bounded.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Final, TypeVar
+
+from django.conf import settings
+from django.db import Error
+
+from outbox import alarm, ledger, press
+from outbox.crashpoints import reached
+from outbox.delivery import Limits, SmtpTransport
+from outbox.dispatch import Pipeline
+from outbox.grouping import Grouped
+from outbox.ledger import Claimed, Settlement
+from outbox.press import Job
+from outbox.sessions import Lease
+from reputation.resolver import Resolver
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+POLL_SECONDS: Final = 1.0
+SLOW_SECONDS: Final = 5.0
+RESERVED: Final = 50  # room that only transactional mail may use
+OPEN_FOR_ONE_YOUNG: Final = 5  # conversations that may be open for each that may be young
+DRAIN_SECONDS: Final = 25.0
+RETRY_SECONDS: Final = 0.5
+SIGNERS: Final = 2  # threads: an RSA operation releases the interpreter
+
+
+class Room:
+    """How many more conversations may begin. A slow one gives its place back before it ends."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.young = 0
+        self.open = 0
+
+    def free(self) -> int:
+        """Places for new conversations."""
+        return min(self.size - self.young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
+
+    @contextlib.contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Hold a place; give it back after a while or at the end, whichever is first."""
+        self.young += 1
+        self.open += 1
+        aging = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._age)
+        try:
+            yield
+        finally:
+            self.open -= 1
+            if not aging.cancelled() and aging.when() > asyncio.get_running_loop().time():
+                aging.cancel()
+                self.young -= 1
+
+    def _age(self) -> None:
+        self.young -= 1
+
+
+class Dispatcher:
+    """One process's claims and conversations, on one event loop in one thread."""
+
+    def __init__(self) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._lease = Lease(name)
+        self._claimer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="claim")
+        self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
+        self._clear = Grouped("clear", _clear)
+        self._settle = Grouped("settle", _settle)
+        self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = _new_loop()
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+        self._poked = asyncio.Event()
+        self._draining = False
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._lease.start()
+        self._thread.start()
+
+    def poke(self) -> None:
+        """There may be work: look now."""
+        self._loop.call_soon_threadsafe(self._poked.set)
+
+    def drain(self) -> None:
+        """Claim nothing more, let conversations end for a while, end the session; what is left is rescued."""
+        self._draining = True
+        self.poke()
+        self._thread.join(DRAIN_SECONDS + 5)
+        self._lease.stop()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._work())
+
+    async def _work(self) -> None:
+        transport = _transport()
+        self._pipeline = Pipeline(
+            transport, self._lease, self._press, self._ask_clearance, self._settle_surely
+        )
+        while not self._draining:
+            self._poked.clear()
+            if not await self._claim_all():
+                await self._rest()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await transport.close()
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(await self._until_next()):
+                await self._poked.wait()
+
+    async def _until_next(self) -> float:
+        if self._rooms[1].free() <= 0:
+            return POLL_SECONDS
+        try:
+            seconds = await self._in_claimer(ledger.seconds_to_next)
+        except Error:
+            return POLL_SECONDS
+        return POLL_SECONDS if seconds is None else min(max(seconds, 0.005), POLL_SECONDS)
+
+    async def _claim_all(self) -> bool:
+        """Claim for both tiers; True if there may be more to claim at once."""
+        more = False
+        for tier, room in enumerate(self._rooms):
+            free = room.free()
+            # few large claims rather than many small ones: wait until a quarter is free
+            if self._lease.session is not None and free > 0 and free * 4 >= room.size:
+                more |= await self._claim(tier, room, free)
+        return more
+
+    async def _claim(self, tier: int, room: Room, limit: int) -> bool:
+        session = self._lease.session
+        assert session is not None
+        reached("before_claim")
+        try:
+            jobs = await self._in_claimer(_claimed, session, tier, limit)
+        except Error as error:
+            logger.warning("could not claim: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        if jobs:
+            reached("claimed")
+        if len(jobs) >= limit:
+            alarm.ring()  # more than one process's work: let another have a look too
+        for job in jobs:
+            task = self._loop.create_task(self._dispatch(job, room))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(jobs) >= limit
+
+    async def _dispatch(self, job: Job, room: Room) -> None:
+        with room.occupied():
+            await self._pipeline.dispatch(job)
+        if room.free() * 4 >= room.size:
+            self._poked.set()
+
+    async def _in_claimer(self, call: Callable[..., T], *words: object) -> T:
+        return await self._loop.run_in_executor(self._claimer, call, *words)
+
+    async def _press(self, job: Job) -> press.Envelope:
+        return await self._loop.run_in_executor(self._signer, press.envelope, job)
+
+    async def _ask_clearance(self, job: Job) -> bool:
+        reached("clearing")
+        try:
+            return await self._clear((job.session, job.claimed))
+        except Error as error:
+            logger.warning("nothing was cleared: %s", error)
+            return False
+
+    async def _settle_surely(self, settlement: Settlement, session: int) -> None:
+        """Settle, however long the database stays away: the outcome is known only here."""
+        while True:
+            try:
+                await self._settle((session, settlement))
+            except Error as error:
+                logger.warning("could not settle yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+
+def _claimed(session: int, tier: int, limit: int) -> list[Job]:
+    return press.gather(session, ledger.claim(session, tier=tier, limit=limit))
+
+
+def _clear(group: Sequence[tuple[int, Claimed]]) -> list[bool]:
+    cleared = set()
+    for session, members in groupby(sorted(group, key=_session), key=_session):
+        cleared |= ledger.clear(session, [(one.id, one.attempt) for _, one in members])
+    return [one.id in cleared for _, one in group]
+
+
+def _settle(group: Sequence[tuple[int, Settlement]]) -> list[None]:
+    for session, members in groupby(sorted(group, key=_session), key=_session):
+        ledger.settle(session, [one for _, one in members])
+    return [None for _ in group]
+
+
+def _session(pair: tuple[int, object]) -> int:
+    return pair[0]
+
+
+def _transport() -> SmtpTransport:
+    resolver = Resolver(settings.AO_NAMESERVERS or None, allow_private=settings.AO_ALLOW_LOOPBACK)
+    limits = Limits(
+        per_site=settings.AO_MAX_PER_SITE, per_process=OPEN_FOR_ONE_YOUNG * settings.AO_MAX_CONVERSATIONS
+    )
+    return SmtpTransport(resolver, limits, reached=reached)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+@functools.cache
+def dispatcher() -> Dispatcher:
+    """This process's dispatcher, started at first use: threads and sockets do not survive a fork."""
+    made = Dispatcher()
+    made.start()
+    return made
+
+
+def drain() -> None:
+    """Let this process's dispatcher end in order, if it ever began."""
+    if dispatcher.cache_info().currsize:
+        dispatcher().drain()

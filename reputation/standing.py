@@ -1,0 +1,87 @@
+"""The one question outbox asks of reputation: how may this stream's mail leave now?
+
+Answered from tables alone, with the keys unsealed for the worker that signs. A domain without a usable RSA
+key is closed: nothing leaves unsigned. If this cannot be answered nothing is accepted and nothing is sent.
+"""
+
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from reputation import sql
+
+READ: Final[LiteralString] = """
+SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.enabled, d.default_sender, s.name AS stream,
+       s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo, r.host, r.port, r.security,
+       r.username, r.password_sealed, host(r.source_address) AS source_address, r.signs_itself,
+       (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, k.id) ORDER BY k.algorithm DESC)
+        FROM reputation_signingkey AS k WHERE k.domain_id = d.id AND k.state = 'active') AS keys
+FROM reputation_sendingdomain AS d
+JOIN reputation_stream AS s ON s.id = d.stream_id
+JOIN reputation_route AS r ON r.id = d.route_id
+WHERE d.id = ANY(%s)
+"""
+
+READ_SEALED: Final[LiteralString] = "SELECT id, private_sealed FROM reputation_signingkey WHERE id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one sending domain's mail leaves now, and with which keys (algorithm, selector, id)."""
+
+    domain_id: int
+    domain: str
+    stream: str
+    stream_kind: str
+    resend_uncertain: bool
+    default_sender: str
+    route: str
+    means: str
+    ehlo: str
+    host: str
+    port: int
+    security: str
+    username: str
+    password_sealed: bytes
+    source_address: str
+    signs_itself: bool
+    keys: tuple[tuple[str, str, int], ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a key to sign with; mail never leaves unsigned."""
+        return any(algorithm == "rsa-sha256" for algorithm, _, _ in self.keys)
+
+
+def standings(domain_ids: list[int]) -> dict[int, Standing]:
+    """The standing of each of these sending domains; one that is disabled or unknown is missing."""
+    found = sql.rows(READ, [domain_ids])
+    return {row.domain_id: _standing(row) for row in found if row.enabled}
+
+
+def sealed_keys(key_ids: list[int]) -> dict[int, bytes]:
+    """The sealed private halves of these signing keys, by id."""
+    return {row.id: bytes(row.private_sealed) for row in sql.rows(READ_SEALED, [key_ids])}
+
+
+def _standing(row: "sql.Row") -> Standing:
+    keys = tuple((algorithm, selector, key) for algorithm, selector, key in row.keys or [])
+    wanted = tuple(key for key in keys if key[0] == "rsa-sha256" or row.ed25519)
+    return Standing(
+        domain_id=row.domain_id,
+        domain=row.domain,
+        stream=row.stream,
+        stream_kind=row.stream_kind,
+        resend_uncertain=row.resend_uncertain,
+        default_sender=row.default_sender,
+        route=row.route,
+        means=row.means,
+        ehlo=row.ehlo,
+        host=row.host,
+        port=row.port,
+        security=row.security,
+        username=row.username,
+        password_sealed=bytes(row.password_sealed),
+        source_address=row.source_address or "",
+        signs_itself=row.signs_itself,
+        keys=wanted,
+    )
