@@ -1,11 +1,11 @@
 """API keys: issued, read, and turned into the caller they stand for.
 
-A key reads ``ao_live_<prefix>_<secret>``. The prefix finds the row; the secret is 200 random bits and a checksum, by
-which secret scanners tell a key from noise. Stored is only the secret's SHA-256: nothing slower is needed where
-there is nothing to guess. A key is shown once, when it is issued.
+A key reads ``ao_live_<prefix>_<secret>``. The prefix finds the row; the secret is 200 random bits and a
+checksum, by which secret scanners tell a key from noise. Stored is only the secret's SHA-256: nothing slower is
+needed where there is nothing to guess. A key is shown once, when it is issued.
 
-Guarantees: revoking or disabling works at the next request, since nothing is cached; an unknown key, a revoked one
-and a wrong secret get the same answer in the same time. Refuses to give agents' scopes to keys of no agent.
+Guarantees: revoking or disabling works at the next request, since nothing is cached; an unknown key, a revoked
+one and a wrong secret get the same answer in the same time. Refuses an agent key without an agent.
 """
 
 import base64

@@ -1,19 +1,19 @@
 """What became of messages: the reads behind ``GET /v1/messages`` and everything under it.
 
 An agent sees its own messages only; what belongs to somebody else does not exist. A message's version is the
-number of its events. It is read before the deliveries are, so a caller that waits for the next version can see
-a change twice but never miss one. No query per row: a page is three statements, one message is two.
+number of its events. It is read before the deliveries are, so a caller that waits for the next version can
+see a change twice but never miss one. No query per row: a page is two statements, as one message is.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from outbox import ids
-from outbox.lifecycle import FINAL, Status, message_status
+from outbox.lifecycle import Status, message_status
 from outbox.payloads import Accepted, AcceptedDelivery, accepted_body
 from outbox.problems import instant
 from reputation import sql
@@ -51,11 +51,12 @@ ORDER BY d.id
 """
 
 EVENTS: Final[LiteralString] = """
-SELECT e.id, e.at, e.kind, e.status, e.code, e.actor, e.note, e.delivery_id, d.recipient, a.number, a.host, a.address,
-       a.tls, a.reply_code, a.reply, a.phase, a.fault, a.seconds
+SELECT e.id, e.at, e.kind, e.status, e.code, e.actor, e.note, e.delivery_id, d.recipient, a.number, a.host,
+       a.address, a.tls, a.reply_code, a.reply, a.phase, a.fault, a.seconds
 FROM outbox_event AS e
 LEFT JOIN outbox_delivery AS d ON d.id = e.delivery_id
-LEFT JOIN outbox_attempt AS a ON a.delivery_id = e.delivery_id AND a.number = e.attempt AND e.kind <> 'claimed'
+LEFT JOIN outbox_attempt AS a
+    ON a.delivery_id = e.delivery_id AND a.number = e.attempt AND e.kind <> 'claimed'
 WHERE e.message_id = %(id)s ORDER BY e.id
 """
 
@@ -121,7 +122,7 @@ def page(agent_id: int, wanted: Filter) -> tuple[list[dict[str, Any]], bool]:
 
 
 def events(message_id: UUID) -> list[dict[str, Any]]:
-    """The whole story of one message, oldest first; what a server said stands with the event that it caused."""
+    """The whole story of one message, oldest first; what a server said stands with the event it caused."""
     return [_event_body(row) for row in sql.rows(EVENTS, {"id": message_id})]
 
 
@@ -158,8 +159,9 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
     )
     body = accepted_body(accepted)
     body["version"] = row.version
-    for shown, delivery in zip(body["deliveries"], deliveries, strict=True):
-        shown |= _progress(delivery)
+    body["deliveries"] = [
+        shown | _progress(delivery) for shown, delivery in zip(body["deliveries"], deliveries, strict=True)
+    ]
     return body
 
 

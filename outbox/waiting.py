@@ -20,11 +20,12 @@ logger = logging.getLogger(__name__)
 CHANNEL: Final = "ao_settled"
 LONGEST: Final = 55.0
 LOOK_SECONDS, BLIND_LOOK_SECONDS = 5.0, 1.0  # while the listener is up, and while it is down
+COALESCE_SECONDS: Final = 0.02  # a busy ledger rings hundreds of times a second
 LISTEN_SECONDS: Final = 30.0  # then the connection is tried, since a dead peer is silent
 
 
 class Bell:
-    """Rings for everybody who waits. The thread starts with the first waiter: threads do not survive a fork."""
+    """Rings for everybody who waits. Its thread starts with the first one: threads do not survive a fork."""
 
     def __init__(self, places: int) -> None:
         self._places = threading.Semaphore(places)
@@ -56,7 +57,8 @@ class Bell:
         with self._changed:
             longest = LOOK_SECONDS if self._hearing else BLIND_LOOK_SECONDS
             self._changed.wait_for(lambda: self._rings != heard, min(seconds, longest))
-            return self._rings
+        time.sleep(COALESCE_SECONDS)
+        return self._rings
 
     def _start(self) -> None:
         with self._changed:

@@ -1,0 +1,216 @@
+"""What every request at the HTTP door has in common: who asks, how often, how it is answered.
+
+Guarantees: every answer carries a request id; every refusal is ``application/problem+json`` (RFC 9457) from the
+closed list; a database or a cache that cannot answer is 503 ``undecidable``, never a trace and never a yes. A body
+is measured before it is read, and never decompressed. No cookie counts here: a key is sent by those who mean to.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from math import ceil
+from typing import Any, Final, cast
+
+import orjson
+from django.conf import settings
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from django_ratelimit.core import ALL, get_usage
+from ninja.security import HttpBearer
+
+from outbox import keys, payloads
+from outbox.keys import Caller
+from outbox.problems import Problem, Refused, Retry, body_of, refused
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY: Final = 36 * 1024 * 1024
+WINDOW_SECONDS: Final = 60
+RETRY_SECONDS: Final[Mapping[str, int]] = {"undecidable": 5}  # where nothing says when; else one
+
+JSON: Final = "application/json"
+PROBLEM_JSON: Final = "application/problem+json"
+
+View = Callable[..., HttpResponseBase]
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request: its id, its caller once known, and what is left of the caller's rate."""
+
+    request_id: str
+    caller: Caller | None = None
+    rate: Mapping[str, int] | None = None
+
+
+def visit_of(request: HttpRequest) -> Visit:
+    """The visit of a request that came through ``door``."""
+    return cast(Visit, request.visit)  # type: ignore[attr-defined]
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Who asks, behind a ``Bearer``."""
+    caller = visit_of(request).caller
+    assert caller is not None
+    return caller
+
+
+class Bearer(HttpBearer):
+    """An agent's key with a scope (or any of its keys, without one), within its request rate."""
+
+    def __init__(self, scope: str | None = None) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def __call__(self, request: HttpRequest) -> Caller:
+        visit = visit_of(request)
+        caller = keys.authenticate(request.headers.get("Authorization"))
+        visit.caller = caller
+        visit.rate = _rate(request, caller)
+        _check_scope(caller, self.scope)
+        return caller
+
+    def authenticate(self, request: HttpRequest, token: str) -> Any:
+        raise NotImplementedError("the whole header is judged, in __call__")
+
+
+def _check_scope(caller: Caller, scope: str | None) -> None:
+    if caller.kind != "agent":
+        raise refused("insufficient_scope", f"This is a key of kind {caller.kind}; agents' keys may do this.")
+    if scope and scope not in caller.scopes:
+        raise refused("insufficient_scope", f"This needs a key with the scope {scope}.", scope=scope)
+
+
+def _rate(request: HttpRequest, caller: Caller) -> Mapping[str, int]:
+    """Count this request against its agent, over all the agent's keys.
+
+    Raises:
+        Refused: request_rate_limited; undecidable if the cache does not count.
+    """
+    name = f"agent:{caller.agent_id}" if caller.agent_id else f"key:{caller.key_id}"
+    usage = _usage(request, name, caller.requests_per_minute)
+    rate = {
+        "quota": usage["limit"],
+        "left": max(usage["limit"] - usage["count"], 0),
+        "reset": max(usage["time_left"], 1),
+    }
+    if usage["should_limit"]:
+        visit_of(request).rate = rate
+        raise refused(
+            "request_rate_limited",
+            f"At most {usage['limit']} requests a minute.",
+            retry_at=datetime.fromtimestamp(datetime.now(UTC).timestamp() + rate["reset"], UTC),
+            scope=name.partition(":")[0],
+            limit=usage["limit"],
+            used=usage["count"],
+            remaining=0,
+        )
+    return rate
+
+
+def _usage(request: HttpRequest, name: str, per_minute: int) -> Mapping[str, Any]:
+    try:
+        usage = get_usage(
+            request,
+            group="api",
+            key=lambda _group, _request: name,
+            rate=f"{per_minute}/m",
+            method=ALL,
+            increment=True,
+        )
+    except Exception as error:  # whatever the cache's client raises
+        logger.warning("the request rate cannot be counted: %s", error)
+        usage = None
+    if usage is None or usage["time_left"] < 0:  # so the library says that its cache is down
+        raise refused("undecidable", "The request rate cannot be counted now.")
+    return cast(Mapping[str, Any], usage)
+
+
+def body_of_request(request: HttpRequest) -> Any:
+    """The JSON value posted; any media type will do, since only JSON is read.
+
+    Raises:
+        Refused: payload_too_large before anything is read; malformed_json.
+    """
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > MAX_BODY:
+        raise refused("payload_too_large", "The body is larger than 36 MiB.", limit=MAX_BODY)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise refused("malformed_json", "Bodies are taken uncompressed: no Content-Encoding.")
+    try:
+        return payloads.parse_json(request.body)
+    except OSError:  # the peer went away in the middle
+        raise refused("malformed_json", "The body ended before its time.") from None
+
+
+def json_answer(body: Any, status: int = 200) -> HttpResponse:
+    """An answer of JSON, from a value or from bytes that are JSON already."""
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    return HttpResponse(content, status=status, content_type=JSON if status < 400 else PROBLEM_JSON)
+
+
+def problem_answer(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """A refusal, with the headers that go with its code."""
+    body = body_of(problem, visit_of(request).request_id, settings.PUBLIC_URL)
+    response = json_answer(body, problem.status)
+    if problem.retry is Retry.AFTER:
+        response["Retry-After"] = str(_seconds_until(problem.retry_at) or RETRY_SECONDS.get(problem.code, 1))
+    if problem.status == 401:
+        response["WWW-Authenticate"] = 'Bearer realm="agent-outbox"'  # RFC 9110 §11.6.1
+    return response
+
+
+def _seconds_until(at: datetime | None) -> int:
+    return max(ceil((at - datetime.now(UTC)).total_seconds()), 1) if at else 0
+
+
+def answer_to(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The answer to whatever went wrong. A bug of ours accepts nothing, so it is ``undecidable`` too."""
+    if isinstance(error, Refused):
+        return problem_answer(request, error.problem)
+    request_id = visit_of(request).request_id
+    if isinstance(error, Error):
+        logger.warning("request %s: the database cannot answer: %s", request_id, error)
+        return problem_answer(request, Problem("undecidable", "The database cannot answer now."))
+    logger.error("request %s: %s", request_id, error, exc_info=error)
+    return problem_answer(request, Problem("undecidable", "Something here is broken; it has been noted."))
+
+
+def door(view: View) -> View:
+    """A view behind the door: every way out of it is an answer as the contract has it."""
+
+    @csrf_exempt
+    @wraps(view)
+    def behind_the_door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.visit = visit = Visit(f"req_{secrets.token_hex(12)}")  # type: ignore[attr-defined]
+        try:
+            response = view(request, *args, **kwargs)
+            if response.status_code == 405:
+                response = _no_such_method(request, response)
+        except Exception as error:
+            response = answer_to(request, error)
+        _stamp(response, visit)
+        return response
+
+    return behind_the_door
+
+
+def _no_such_method(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    allowed = response.headers.get("Allow", "")
+    answer = problem_answer(
+        request, Problem("not_found", f"{request.method} is not for this path: {allowed}.")
+    )
+    answer["Allow"] = allowed
+    return answer
+
+
+def _stamp(response: HttpResponseBase, visit: Visit) -> None:
+    response["X-Request-Id"] = visit.request_id
+    response["Cache-Control"] = "no-store"
+    if visit.rate:  # draft-ietf-httpapi-ratelimit-headers
+        response["RateLimit-Policy"] = f'"requests";q={visit.rate["quota"]};w={WINDOW_SECONDS}'
+        response["RateLimit"] = f'"requests";r={visit.rate["left"]};t={visit.rate["reset"]}'
