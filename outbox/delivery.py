@@ -32,6 +32,7 @@ __all__ = [
     "Limits",
     "MemoryTransport",
     "Route",
+    "Scripted",
     "Security",
     "SmtpTransport",
     "Timeouts",
