@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Step(StrEnum):
-    """Where in the session a behaviour acts. The first two are chosen by host, the others by recipient."""
+    """Where in the session a behaviour acts; BODY is when its first octets are here.
+
+    The first two are chosen by host, the others by recipient.
+    """
 
     GREETING = "greeting"
     VERB = "verb"

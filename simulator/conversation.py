@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from simulator import login, replies
@@ -52,6 +53,7 @@ class Conversation(Wire):
         self._expecting: Callable[[bytes], None] | None = None
         self._proceed: Callable[[], None] = _nothing
         self._body: bytearray | None = None
+        self._in_wait: Recipient | None = None
         self._overflow = False
         self._drop_at = 0
         self._taken = 0
@@ -83,9 +85,10 @@ class Conversation(Wire):
         """Put `message` into the log; when it is durable call `then`, which says `reply` after `seconds`."""
         self.busy = True
         session = Session(self.host, self.helo, self.peer, self.tls)
-        t_reply = None if reply is None else time.time() + seconds
-        self.world.store(self.message.digest, self.message.body)
-        self.world.journal.keep(entries(self.message, session, reply, t_reply), partial(self._kept, then))
+        answer = None if reply is None else (reply, time.time() + seconds)
+        digest = sha256(self.message.body).hexdigest()
+        self.world.store(digest, self.message.body)
+        self.world.journal.keep(entries(self.message, digest, session, answer), partial(self._kept, then))
 
     def drop_after(self, octets: int) -> None:
         """Close when so much of the body is here."""
@@ -180,6 +183,7 @@ class Conversation(Wire):
         self._overflow = False
         self._recipients = []
         self._body = None
+        self._in_wait = None
         self._drop_at = 0
 
     def expect(self, take: Callable[[bytes], None]) -> None:
@@ -261,13 +265,14 @@ class Conversation(Wire):
     def _go_ahead(self) -> None:
         self._body = bytearray(b"\r\n")
         self.push(b"354 go ahead\r\n")
-        to = self._deciding(Step.BODY)
-        if to is not None:
-            self._perform(to, Step.BODY, _nothing)
+        self._in_wait = self._deciding(Step.BODY)
 
     def _deciding(self, step: Step) -> Recipient | None:
         """The first recipient that does something out of the ordinary at `step`."""
-        return next((to for to in self._recipients if to.step is step and to.behaviour is not OK), None)
+        for to in self._recipients:
+            if to.step is step and to.behaviour is not OK:
+                return to
+        return None
 
     def _noop(self, _line: bytes) -> None:
         self.push(b"250 2.0.0 OK\r\n")
@@ -292,6 +297,10 @@ class Conversation(Wire):
     # the body
 
     def _take_body(self, body: bytearray) -> bool:
+        if self._in_wait is not None:
+            to, self._in_wait = self._in_wait, None
+            self._perform(to, Step.BODY, _nothing)
+            return not self.busy
         searched = max(0, len(body) - len(END) + 1)
         body += self.inbox
         self.inbox = b""

@@ -173,7 +173,9 @@ class Simulator:
             self._stack.callback(plug.close)
 
     async def _serve_smtp(self, sock: socket.socket) -> None:
-        server = await self.world.loop.create_server(partial(Conversation, self.world), sock=sock)
+        server = await self.world.loop.create_server(
+            partial(Conversation, self.world), sock=sock, backlog=BACKLOG
+        )
         self._until_exit(server)
 
     async def _start_dns(self) -> None:
@@ -200,10 +202,14 @@ class Simulator:
         open_relay = partial(Conversation, self.world, hosts.RELAY)
         create, address = self.world.loop.create_server, self.config.host
         if self.config.relay_port is not None:
-            self.relay_port = self._until_exit(await create(open_relay, address, self.config.relay_port))
+            self.relay_port = self._until_exit(
+                await create(open_relay, address, self.config.relay_port, backlog=BACKLOG)
+            )
         if self.config.relay_tls_port is not None:
             context = self.world.tls.relay
-            server = await create(open_relay, address, self.config.relay_tls_port, ssl=context)
+            server = await create(
+                open_relay, address, self.config.relay_tls_port, ssl=context, backlog=BACKLOG
+            )
             self.relay_tls_port = self._until_exit(server)
 
     def _until_exit(self, server: asyncio.Server) -> int:

@@ -1,8 +1,6 @@
 """A message as a server received it, and its lines in the oracle's log. Pure."""
 
-import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import orjson
 
@@ -10,7 +8,7 @@ from simulator.behaviours import Recipient
 from simulator.hosts import Host
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """What came over the wire. `body` is dot-unstuffed and ends in CRLF unless empty."""
 
@@ -19,15 +17,10 @@ class Message:
     body: bytes
     t_dot: float
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the body, in hex."""
-        return hashlib.sha256(self.body).hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who brought it."""
+    """Who brought it, and over what."""
 
     host: Host
     helo: str
@@ -35,18 +28,21 @@ class Session:
     tls: str
 
 
-def header(body: bytes, name: bytes) -> str | None:
-    """First value of a header field, unfolded; `name` in lower case. None if it is not there."""
+def headers(body: bytes, *names: bytes) -> list[str | None]:
+    """First value of each header field, unfolded, None where there is none; `names` in lower case."""
     end = body.find(b"\r\n\r\n")
     head = b"\r\n" + (body if end < 0 else body[: end + 2])
-    start = head.lower().find(b"\r\n" + name + b":")
+    lowered = head.lower()
+    return [_value(head, lowered.find(b"\r\n" + name + b":"), len(name) + 3) for name in names]
+
+
+def _value(head: bytes, start: int, skip: int) -> str | None:
     if start < 0:
         return None
-    start += len(name) + 3
-    stop = head.find(b"\r\n", start)
+    stop = head.find(b"\r\n", start + skip)
     while head[stop + 2 : stop + 3] in (b" ", b"\t"):
         stop = head.find(b"\r\n", stop + 2)
-    return head[start:stop].replace(b"\r\n", b"").strip().decode("utf-8", "replace")
+    return head[start + skip : stop].replace(b"\r\n", b"").strip().decode("utf-8", "replace")
 
 
 def unstuffed(raw: bytes) -> bytes:
@@ -54,12 +50,18 @@ def unstuffed(raw: bytes) -> bytes:
     return raw.replace(b"\r\n.", b"\r\n")[2:]
 
 
-def entries(message: Message, session: Session, reply: int | None, t_reply: float | None) -> bytes:
-    """The log lines of a message, one per recipient; the fields are those of `oracle.Entry`."""
+def entries(message: Message, digest: str, session: Session, answer: tuple[int, float] | None) -> bytes:
+    """The log lines of a message, one per recipient; `answer` is code and time of the reply, if there is to
+    be one.
+
+    The fields are those of `oracle.Entry`.
+    """
+    reply, t_reply = answer or (None, None)
+    message_id, delivery_ref = headers(message.body, b"message-id", b"x-ao-ref")
     shared: dict[str, object] = {
-        "message_id": header(message.body, b"message-id"),
+        "message_id": message_id,
         "mail_from": message.mail_from,
-        "sha256": message.digest,
+        "sha256": digest,
         "size": len(message.body),
         "helo": session.helo,
         "peer": session.peer,
@@ -69,7 +71,7 @@ def entries(message: Message, session: Session, reply: int | None, t_reply: floa
         "tls": session.tls,
         "provider": session.host.family.value,
         "mx": session.host.name,
-        "delivery_ref": header(message.body, b"x-ao-ref"),
+        "delivery_ref": delivery_ref,
     }
     return b"".join(_line(shared, to) for to in message.recipients)
 

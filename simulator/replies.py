@@ -6,6 +6,7 @@ unless the row is about one family; only the words differ. Pure: text in, wire b
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from simulator.hosts import Family
@@ -149,11 +150,19 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 def words(what: str, family: str, **facts: str) -> bytes:
     """The reply on the wire. Raises KeyError for an unknown `what`."""
+    template, plain = _template(what, family)
+    return plain or template.format_map(facts).encode()
+
+
+@cache
+def _template(what: str, family: str) -> tuple[str, bytes]:
+    """A reply as it goes on the wire but for its facts; and as bytes if it has none."""
     by_family = WORDS[what]
-    return multiline(by_family.get(family, by_family[ANY]).format_map(facts))
+    template = multiline(by_family.get(family, by_family[ANY]))
+    return template, b"" if "{" in template else template.encode()
 
 
-def multiline(text: str) -> bytes:
+def multiline(text: str) -> str:
     """Wire form of a reply: codes repeated on every line (RFC 5321 §4.2.1, RFC 2034 §4)."""
     first, *others = text.split("\n")
     code, _, rest = first.partition(" ")
@@ -161,4 +170,4 @@ def multiline(text: str) -> bytes:
     prefix = f"{enhanced} " if enhanced.count(".") == 2 else ""
     lines = [rest, *(prefix + line for line in others)]
     marks = ["-"] * (len(lines) - 1) + [" "]
-    return "".join(f"{code}{mark}{line}\r\n" for mark, line in zip(marks, lines, strict=True)).encode()
+    return "".join(f"{code}{mark}{line}\r\n" for mark, line in zip(marks, lines, strict=True))

@@ -177,7 +177,8 @@ class Wire(asyncio.Protocol):
         await asyncio.sleep(0.001)
 
     async def gone(self, seconds: float) -> None:
-        """Wait until the peer has hung up; hang up ourselves after `seconds`."""
+        """Flush, and wait until the peer has hung up; hang up ourselves after `seconds`."""
+        self.flush()
         if self.closed:
             return
         self._gone = self.loop.create_future()

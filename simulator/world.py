@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from simulator import behaviours, hosts
 from simulator.behaviours import Recipient
@@ -12,7 +12,9 @@ from simulator.certificates import Contexts
 from simulator.hosts import Host
 from simulator.journal import Journal
 from simulator.returns import Returns
-from simulator.wire import Wire
+
+if TYPE_CHECKING:
+    from simulator.conversation import Conversation
 
 MAX_GREYLIST: Final = 100_000
 
@@ -37,7 +39,7 @@ class World:
     latency: float = 0.0
     folder: Path | None = None
     stats: Stats = field(default_factory=Stats)
-    talking: set[Wire] = field(default_factory=set)
+    talking: set["Conversation"] = field(default_factory=set)
     _moods: dict[str, Recipient] = field(default_factory=dict)
     _greylist: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
 
