@@ -28,9 +28,12 @@ from reputation.resolver import Exchangers, Problem
 __all__ = [
     "Clear",
     "Envelope",
+    "Fault",
     "Gate",
     "Limits",
     "MemoryTransport",
+    "Phase",
+    "Reply",
     "Route",
     "Scripted",
     "Security",

@@ -213,7 +213,10 @@ class Conversation(asyncio.Protocol):
         return self._report(code, text)
 
     async def _transmit(self, content: bytes) -> None:
-        """The body without the dot, in two pieces or more, until the peer's kernel has acknowledged it."""
+        """The body without the dot, until the peer's kernel has acknowledged it.
+
+        In two pieces or more: Linux acknowledges one small segment only after 40 ms, a second one at once.
+        """
         self._phase = Phase.BODY
         self._expected += 1  # the reply to the message: before the dot it would be one before its time
         self._limit_unacknowledged(0)
@@ -334,6 +337,8 @@ class Conversation(asyncio.Protocol):
 
     def _unsent(self) -> int:
         """Bytes not yet acknowledged, as far as we can know: our buffers, TLS's, the kernel's queue."""
+        if self._fault is not None:
+            return 0  # and its descriptor may be another connection's by now
         line = self.line
         waiting = line.transport.get_write_buffer_size()
         if line.raw is not line.transport:
@@ -341,7 +346,7 @@ class Conversation(asyncio.Protocol):
         return waiting + _send_queue(line.sock)
 
     def _limit_unacknowledged(self, milliseconds: int) -> None:
-        if hasattr(socket, "TCP_USER_TIMEOUT") and self.line.sock.fileno() >= 0:
+        if hasattr(socket, "TCP_USER_TIMEOUT") and self._fault is None:
             self.line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
     def _report(self, code: int | None, text: str, fault: Fault | None = None) -> Reply:
@@ -394,6 +399,6 @@ def _lost_by(error: Exception | None) -> Fault:
 
 def _send_queue(sock: socket.socket) -> int:
     """Bytes in the kernel which the peer has not acknowledged; 0 where the system cannot tell."""
-    if sys.platform != "linux" or sock.fileno() < 0:
+    if sys.platform != "linux":
         return 0
     return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)

@@ -132,7 +132,7 @@ class Server:
         try:
             await session.writer.start_tls(context)
         except AttributeError:  # asyncio's own, when the client leaves during the handshake
-            session.writer._transport = plain  # type: ignore[attr-defined]
+            session.writer._transport = plain
             raise ConnectionResetError from None
 
     async def _body(self, session: Session) -> None:
@@ -227,6 +227,6 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
     signature = inspect.signature(test)
     loop = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
-    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), loop])  # type: ignore[attr-defined]
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), loop])
     loops = [asyncio.new_event_loop, uvloop.new_event_loop]
     return pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])(run)

@@ -83,7 +83,7 @@ async def test_the_envelope_goes_out_in_one_write_only_where_pipelining_is_offer
 
     async def look(session: Session) -> bytes:
         await asyncio.sleep(0.02)
-        waiting.append(bool(session.reader._buffer))  # type: ignore[attr-defined]
+        waiting.append(bool(session.reader._buffer))
         return b""
 
     for offer in (b"250-x\r\n250 PIPELINING\r\n", b"250 x\r\n"):
@@ -298,7 +298,7 @@ BIG = CONTENT + (b"y" * 98 + b"\r\n") * 1_000  # 100 KB: fits the send queue, no
 
 
 async def stop_reading(session: Session) -> bytes:
-    session.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    session.writer.transport.pause_reading()
     session.writer.write(b"354 go on\r\n")
     return b"354"
 
@@ -324,10 +324,10 @@ async def test_a_slow_reader_may_take_longer_than_the_limit_for_one_step_forward
         async def wake() -> None:
             for _ in range(6):
                 await asyncio.sleep(SHORT / 2)
-                session.writer.transport.resume_reading()  # type: ignore[attr-defined]
+                session.writer.transport.resume_reading()
                 await asyncio.sleep(0.01)
-                session.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            session.writer.transport.resume_reading()  # type: ignore[attr-defined]
+                session.writer.transport.pause_reading()
+            session.writer.transport.resume_reading()
 
         waking.append(asyncio.create_task(wake()))
         return await stop_reading(session)
@@ -415,7 +415,7 @@ async def test_the_dot_has_ten_seconds_in_the_send_queue_and_the_body_has_not() 
             made.append(sock)
             await real(sock, address)
 
-        asyncio.get_running_loop().sock_connect = connect  # type: ignore[method-assign,assignment]
+        asyncio.get_running_loop().sock_connect = connect
         for _ in range(2):
             await out.deliver(envelope(), direct(server.port), cleared)
     assert seen == [0, DOT_ACKNOWLEDGED_WITHIN] * 2
@@ -570,7 +570,7 @@ async def test_a_large_body_over_tls_is_cleared_only_when_acknowledged_below_it(
     asked: list[float] = []
 
     async def stop(session: Session) -> bytes:
-        session.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        session.writer.transport.pause_reading()
         session.writer.write(b"354 go on\r\n")
         return b"354"
 
@@ -716,7 +716,7 @@ async def test_an_address_that_does_not_connect_is_left_alone_for_a_while(unused
             connects.append(address)
             await real(sock, address)
 
-        loop.sock_connect = counted  # type: ignore[method-assign,assignment]
+        loop.sock_connect = counted
         replies = [await out.deliver(envelope(), direct(unused_port), cleared) for _ in range(2)]
     assert [(reply.phase, reply.fault) for reply in replies] == [(Phase.CONNECT, Fault.REFUSED)] * 2
     assert len(connects) == 1
