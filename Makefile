@@ -11,6 +11,9 @@ MARK := $(shell { cat pyproject.toml; pwd; } | cksum | cut -d ' ' -f 1)
 RUNNABLE := $(VENV)/.runnable-$(MARK)
 TESTABLE := $(VENV)/.testable-$(MARK)
 
+# Settings without a secret: no process of the product starts with them.
+test check bench soak: export AO_CHECKING := 1
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
@@ -24,8 +27,8 @@ test: $(TESTABLE) ## all tests; what could not be run here is named at the end
 check: $(TESTABLE) ## lint, format, types, import contracts
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@AO_CHECKING=1 $(PYTHON) -m mypy
-	@AO_CHECKING=1 $(VENV)/bin/lint-imports
+	@$(PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports
 
 bench: $(TESTABLE) ## one JSON line per measure, with its yardstick
 	@exec $(PYTHON) -m bench

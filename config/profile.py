@@ -106,7 +106,7 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "SIMULATOR_CERTIFICATES": str(places.var / "certificates"),
         "SIMULATOR_LOG": str(places.oracle_log),
     }
-    (places.var / "static").mkdir(exist_ok=True)
+    (places.var / "static").mkdir(parents=True, exist_ok=True)
     write_private(places.environment, "".join(f"{name}={value}\n" for name, value in said.items()))
     return said
 

@@ -1,8 +1,7 @@
 """Run the processes of the Procfile together, and end them together.
 
-honcho reads the Procfile, starts each process in a session of its own and colours the log. Its manager is not
-used: it signals whole groups, and a Celery worker whose children are signalled too drops the conversations it
-should finish.
+honcho reads the Procfile and colours the log. Its manager is not used: it signals whole groups, and a Celery
+worker whose children are signalled too drops the conversations it should finish.
 
 Guarantees: the end of one is the end of all, in the reverse order of the Procfile; only leaders are asked,
 and whoever is left after GRACE seconds is killed with all its group; what a killed supervisor left behind is
@@ -17,6 +16,7 @@ import os
 import queue
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -24,16 +24,16 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from honcho.colour import get_colours
 from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
-from honcho.process import Process
 
 from config.wheel import command_line
 
-GRACE = 20.0
+GRACE = 20.0  # seconds; a worker drains in less
+INSISTED = 2  # signals
 ASIDE = "make"  # the name under which the supervisor itself speaks
 
 
@@ -68,14 +68,14 @@ class Supervisor:
         self._environment = dict(environment)
         self._folder = folder
         self._log = Log(log, list(self._commands))
-        self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._colours = dict(zip([ASIDE, *self._commands], get_colours(), strict=False))
-        self._alive: dict[str, int] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._asked = 0
 
-    def say(self, text: str) -> None:
-        """Put lines of our own into the log; from any thread."""
-        self._events.put(Message("line", text, datetime.now(), ASIDE, self._colours[ASIDE]))  # noqa: DTZ005
+    def say(self, text: str, name: str = ASIDE) -> None:
+        """Put lines into the log; from any thread."""
+        self._lines.put(Message("line", text, datetime.now(), name, self._colours[name]))  # noqa: DTZ005
 
     def run(self, meanwhile: Callable[[], None]) -> int:
         """Start all, call `meanwhile` in a thread. Returns 0 if a signal asked it to end, else 1."""
@@ -84,57 +84,58 @@ class Supervisor:
         for name, command in self._commands.items():
             self._start(name, command)
         threading.Thread(target=meanwhile, daemon=True).start()
-        while not self._asked and len(self._alive) == len(self._commands):
+        while not self._asked and not self._ended():
             self._pump()
-        failed = not self._asked
-        for name in set(self._commands) - set(self._alive):
-            self.say(f"{name} ended, so everything ends")
+        ended = self._ended()
+        for name in ended:
+            self.say(f"{name} ended ({self._children[name].returncode}), so everything ends")
         self._end_all()
-        return int(failed)
+        return 1 if ended else 0
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         """A signal: the first asks for the end, the second insists."""
         self._asked += 1
 
     def _start(self, name: str, command: str) -> None:
+        """Start one, in a session of its own: the terminal's Ctrl-C is for the supervisor alone."""
         if command.startswith("python "):  # named in full, so that it can be recognised as this checkout's
             command = shlex.quote(sys.executable) + command.removeprefix("python")
-        process = Process(f"exec {command}", name=name, colour=self._colours[name], env=self._environment)
-        threading.Thread(target=process.run, args=(self._events,), daemon=True).start()
-        while name not in self._alive:
-            self._pump()
+        child = subprocess.Popen(  # noqa: S602 a Procfile holds simple shell commands
+            f"exec {command}", shell=True, env=self._environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self._record(name).write_text(str(child.pid))
+        self._children[name] = child
+        threading.Thread(target=self._read, args=(name, child.stdout), daemon=True).start()
+
+    def _record(self, name: str) -> Path:
+        return self._folder / f"{name}.pid"
+
+    def _read(self, name: str, output: BinaryIO) -> None:
+        for line in output:
+            self.say(line.decode(errors="replace"), name)
+
+    def _ended(self) -> list[str]:
+        return [name for name, child in self._children.items() if child.poll() is not None]
 
     def _pump(self) -> None:
-        """Handle one message of a process, or none for a tenth of a second."""
-        try:
-            message = self._events.get(timeout=0.1)
-        except queue.Empty:
-            return
-        record = self._folder / f"{message.name}.pid"
-        if message.type == "start":
-            self._alive[message.name] = message.data["pid"]
-            record.write_text(str(message.data["pid"]))
-        elif message.type == "stop":
-            self._alive.pop(message.name, None)
-            record.unlink(missing_ok=True)
-        else:
-            self._log.write(message)
+        """Write one line, or wait a tenth of a second for it."""
+        with contextlib.suppress(queue.Empty):
+            self._log.write(self._lines.get(timeout=0.1))
 
     def _end_all(self) -> None:
-        for name, pid in reversed(list(self._alive.items())):
-            _send(os.kill, pid, signal.SIGTERM)
-            if not self._ended(name, GRACE):
+        for name, child in reversed(self._children.items()):
+            _send(os.kill, child.pid, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE
+            while child.poll() is None and time.monotonic() < deadline and self._asked < INSISTED:
+                self._pump()
+            if child.poll() is None:
                 self.say(f"{name} does not end: killed")
-            _send(os.killpg, pid, signal.SIGKILL)
-            self._ended(name, 2)
-        while not self._events.empty():
+            _send(os.killpg, child.pid, signal.SIGKILL)  # those of its group who are left
+            child.wait()
+            self._record(name).unlink()
+        while not self._lines.empty():
             self._pump()
-
-    def _ended(self, name: str, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while name in self._alive and time.monotonic() < deadline and self._asked < 2:
-            self._pump()
-        return name not in self._alive
 
 
 @contextlib.contextmanager
