@@ -60,6 +60,7 @@ def check_header(name: str, value: str) -> None:
 
 def check_message_id(value: str) -> None:
     """Raises BadText unless `value` is one `<left@right>` (RFC 5322 §3.6.4, no obsolete forms)."""
+    check_text(value, "A message id")
     if len(value) > MAX_WORD or not _MESSAGE_ID.fullmatch(value):
         raise BadText("bad_value", "A message id has the form <left@right>, in ASCII and without spaces.")
 

@@ -19,7 +19,7 @@ _TAG = re.compile(r"""<[/!?]?([a-zA-Z0-9]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+
 _HREF = re.compile(r"""(?:^|\s)href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
 
 _HIDDEN = frozenset({"script", "style", "title", "template", "noscript", "textarea", "iframe", "object"})
-_BREAKS = frozenset({"br", "div", "dd", "dt", "tr", "address", "figcaption", "form", "option"})
+_BREAKS = frozenset({"div", "dd", "dt", "tr", "address", "figcaption", "form", "option"})
 _PARAGRAPHS = frozenset(
     {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre", "hr"}
     | {"section", "article", "header", "footer", "main", "nav", "aside", "figure"}
@@ -42,16 +42,20 @@ def text_from_html(html: str) -> str:
     """
     out: list[str] = []
     link: str | None = None
-    began = 0
+    link_start = 0
+    begun = False
     for tag, text in _pieces(html):
         if not tag:
-            out.append(" ".join(f".{unescape(text)}.".split())[1:-1])
+            piece = " ".join(f".{unescape(text)}.".split())[1:-1]
+            begun = begun or (not piece.isspace() and bool(piece))
         elif tag in ("a", "/a"):
-            out.append(_address(link, "".join(out[began:])))
+            piece = _address(link, "".join(out[link_start:]))
             link = _href(text) if tag == "a" else None
-            began = len(out)
+            link_start = len(out) + 1
         else:
-            out.append(_break(tag))
+            piece = _break(tag, begun)
+            begun = begun and "\n" not in piece
+        out.append(piece)
     return _tidy("".join(out))
 
 
@@ -95,13 +99,14 @@ def _address(link: str | None, text: str) -> str:
     return f" ({link})"
 
 
-def _break(tag: str) -> str:
+def _break(tag: str, begun: bool) -> str:
+    """What a tag does to the text; `begun` tells whether the line so far holds anything."""
     name = tag.removeprefix("/")
     if tag == "li":
         return "\n- "
     if name in _PARAGRAPHS:
         return "\n\n"
-    if name in _BREAKS:
+    if tag == "br" or (name in _BREAKS and begun):
         return "\n"
     return " " if name in ("td", "th") else ""
 
