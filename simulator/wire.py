@@ -20,7 +20,7 @@ INBOX_LIMIT: Final = 1_048_576
 """Octets kept while busy; beyond it the connection is not read."""
 
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
-_CLOSE_WAIT: Final = 8
+_ESTABLISHED: Final = 1
 _POLL_SECONDS: Final = 0.2
 _SMALL_WINDOW: Final = 4_096
 
@@ -201,8 +201,8 @@ class Wire(asyncio.Protocol):
         """A FIN behind unread data is invisible to a transport that is not reading; ask the kernel."""
         if _TCP_INFO is None or self.closed:
             return self.closed
-        state: bytes = self.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)
-        return state[0] >= _CLOSE_WAIT or state[0] != 1
+        sock = self.transport.get_extra_info("socket")
+        return sock is None or sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] != _ESTABLISHED
 
     def throttle(self, rate: int) -> None:
         """From now on read about `rate` octets a second; 0 reads freely."""
@@ -219,8 +219,10 @@ class Wire(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _option(self, option: int, value: int | bytes) -> None:
-        with suppress(OSError):
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, value)
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:  # TLS over a connection that has just been lost has none
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, option, value)
 
     # TLS
 

@@ -14,6 +14,7 @@ import pytest
 from simulator import Config, Simulator, oracle, running
 
 PATIENCE = 10.0
+_NUMBERS = count(1)
 _WHOLE = re.compile(rb"(?:^|\r\n)\d{3}(?: [^\r\n]*)?\r\n\Z")
 
 
@@ -70,7 +71,6 @@ class Internet:
         self.sim = sim
         self.log = log
         self.peers: list[Peer] = []
-        self._numbers = count(1)
 
     def dial(self, address: str = "127.0.0.1", *, banner: bool = True, port: int = 0) -> Peer:
         """Connect to the SMTP server at `address`."""
@@ -80,7 +80,7 @@ class Internet:
 
     def message(self) -> tuple[str, bytes]:
         """A Message-ID nobody has used yet, and a message with it."""
-        message_id = f"<{next(self._numbers)}.{id(self)}@acme.test>"
+        message_id = f"<{next(_NUMBERS)}@acme.test>"
         head = f"Message-ID: {message_id}\r\nX-AO-Ref: ref\r\nSubject: hello\r\n\r\n"
         return message_id, head.encode() + b"line one\r\n"
 

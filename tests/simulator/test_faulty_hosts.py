@@ -1,4 +1,4 @@
-"""Hosts by address: what they offer, what is wrong with them before a recipient is known, how they talk TLS."""
+"""Hosts by address: what they offer, what goes wrong before a recipient is known, how they talk TLS."""
 
 import socket
 import ssl
