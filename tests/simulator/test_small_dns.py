@@ -10,6 +10,7 @@ import dns.rcode
 import dns.resolver
 import pytest
 
+from reputation import providers
 from simulator import hosts
 from simulator.names import Names, Rcode
 
@@ -200,3 +201,9 @@ def test_where_only_one_address_is_loopback_all_hosts_are_there():
     names = Names(only_loopback_one=True)
     assert names.answer("mx.whatever.test", "A").chain[0][1] == (("A", "127.0.0.1"),)
     assert names.answer("mx.privatemx.test", "A").chain[0][1] == (("A", "10.0.0.1"),)
+
+
+@pytest.mark.parametrize("domain", sorted(hosts.PROVIDERS))
+def test_the_product_tells_the_providers_apart_by_these_names(domain):
+    family, exchangers = hosts.PROVIDERS[domain]
+    assert {providers.family(name) for _, name in exchangers} == {family.value}
