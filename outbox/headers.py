@@ -70,7 +70,7 @@ def text_value(name: str, value: str) -> bytes:
     check_text(value, name)
     value = value.strip(" ")
     room = WIDTH - len(name) - 2
-    if value.isascii() and "=?" not in value:
+    if value.isascii():
         plain = value.encode("ascii")
         if len(plain) <= room:
             return plain
@@ -134,7 +134,7 @@ def _mailbox(mailbox: Mailbox) -> list[bytes]:
 def _phrase(name: str) -> list[bytes]:
     """A display name: atoms, a quoted string, or encoded words where it is long or not ASCII."""
     check_text(name, "A display name")
-    if name.isascii() and len(name) <= _EW_NAME and "=?" not in name:
+    if name.isascii() and len(name) <= _EW_NAME:
         return [(name if _ATOMS.fullmatch(name) else f'"{_escaped(name)}"').encode("ascii")]
     return _encoded_words(name, _EW_NAME)
 

@@ -63,7 +63,7 @@ def text_of(composed: Composed) -> str:
 
 
 def read_addresses(composed: Composed, field: str) -> list[tuple[str, str]]:
-    """Names and addresses by the old parser: the new one may put spaces between the encoded words of a name."""
+    """By the old parser: the new one may put spaces between the encoded words of a name."""
     value = email.message_from_bytes(composed.to_bytes())[field]
     return [(str(make_header(decode_header(name))), addr) for name, addr in getaddresses([value])]
 
@@ -481,16 +481,14 @@ def test_the_same_content_gives_the_same_bytes_and_another_message_other_boundar
     assert parse(one).get_boundary() != parse(other).get_boundary()
 
 
-def test_a_boundary_in_the_text_is_not_used():
+def test_a_boundary_that_occurs_in_the_text_is_not_used():
     content = replace(MINIMAL, html="<p>")
-    expected = parse(compose(content)).get_boundary()
-    trap = replace(content, text=f"--{expected}\n\nnot a part\n--{expected}--\n".replace("=", "="))
-    attached = replace(content, attachments=(replace(PDF, content_type=f'text/plain; x="{expected}"'),))
-    for each in (trap, attached):
-        message = parse(compose(each))
-        assert not any(part.defects for part in message.walk())
-    boundary = parse(compose(attached)).get_payload()[0].get_boundary()
-    assert boundary == expected, "the trap is beside it, not in it"
+    guessed = parse(compose(content)).get_boundary()
+    trap = replace(content, text=f"--{guessed}\nContent-Type: text/html\n\nsmuggled\n--{guessed}--\n")
+    message = parse(compose(trap))
+    assert message.get_boundary() != guessed
+    assert tree(message) == ["multipart/alternative", "text/plain", "text/html"]
+    assert "smuggled" in text_of(compose(trap))
 
 
 # What differs by delivery
@@ -557,8 +555,9 @@ def altered(name: bytes, value: bytes):
         altered(b"X-Ticket", b"4711\r\nX-Other: 1"),
         altered(b"X-Ticket", b"4711\nX-Other: 1"),
         altered(b"Date", b"x\r\nnot a header"),
+        lambda fields: [*fields, (b"Feedback-ID", b"x\r\nList-Unsubscribe: <https://eve.test>")],
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_a_header_that_does_not_say_what_was_meant_is_caught(tamper):
     composed = compose(RICH)
