@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from config.profile import Places
@@ -93,16 +93,49 @@ def _call(demo: Mapping[str, Any], path: str, body: Mapping[str, Any] | None = N
 def _story(
     accepted: Mapping[str, Any], took: float, message: Mapping[str, Any], events: list[dict[str, Any]]
 ) -> list[str]:
-    start = _moment(events[0]["at"]) if events else datetime.now(UTC)
-    lines = [f"The life of {accepted['id']}", f"  POST /v1/messages answered 202 in {took * 1000:.0f} ms"]
+    start = _moment(accepted["created_at"])
+    lines = [
+        f"The life of {accepted['id']}, to {RECIPIENT}",
+        f"  POST /v1/messages: 202 in {took * 1000:.0f} ms",
+    ]
     for event in events:
         after = (_moment(event["at"]) - start).total_seconds() * 1000
-        lines.append(f"  {after:7.0f} ms  {event['kind']:<24} {_detail(event)}".rstrip())
-    return [*lines, f"  now {message['status']}, to {RECIPIENT}"]
+        lines.append(f"  {after:6.0f} ms  {event['type']:<10} {_detail(event)}".rstrip())
+        if attempt := event.get("attempt"):
+            lines += [f"  {'':9}  {line}" for line in _conversation(attempt, _signatures(accepted["id"]))]
+    return [*lines, f"  Its status now: {message['status']}"]
 
 
 def _detail(event: Mapping[str, Any]) -> str:
-    return " ".join(str(event[key]) for key in ("code", "note", "reply", "host") if event.get(key))
+    told = [
+        event["status"],
+        event.get("code"),
+        event.get("note"),
+        event.get("actor") and f"by {event['actor']}",
+    ]
+    return ", ".join(str(each) for each in told if each and each != event["type"])
+
+
+def _conversation(attempt: Mapping[str, Any], signatures: str) -> list[str]:
+    host = f"{attempt['host']} [{attempt['address']}] {attempt['tls'] or 'without TLS'}"
+    took = "" if attempt["seconds"] is None else f" after {attempt['seconds'] * 1000:.0f} ms"
+    return [f"signed     {signatures}", f"spoke to   {host}", f"it said    {attempt['reply']}{took}"]
+
+
+def _signatures(message_id: str) -> str:
+    """The DKIM selectors of the message's attempts; the API keeps them to itself, the admin shows them."""
+    from django.db import connection
+
+    from outbox.ids import last_delivery_of, parsed
+    from outbox.models import Attempt
+
+    key = parsed("msg", message_id)
+    assert key is not None
+    try:
+        found = Attempt.objects.filter(delivery_id__range=(key, last_delivery_of(key)))
+        return ", ".join(found.values_list("selectors", flat=True)) or "not"
+    finally:
+        connection.close()
 
 
 def _next_steps(demo: Mapping[str, Any], places: Places) -> list[str]:

@@ -81,12 +81,15 @@ def _prepare() -> None:
 
 
 def _show_first_message(supervisor: Supervisor, places: Places) -> None:
-    from config.first_message import FirstMessageFailed, tell_its_life
+    from config.first_message import tell_its_life
 
     try:
         tell_its_life(places, supervisor.say)
-    except FirstMessageFailed as error:
-        supervisor.say(f"{error}\nThe log is in {places.log}; everything keeps running, Ctrl-C stops it.")
+    except Exception as error:  # whatever it is, the product runs on without its first message
+        supervisor.say(
+            f"The first message failed: {error or type(error).__name__}\n"
+            f"The log is in {places.log}. Everything keeps running; Ctrl-C stops it."
+        )
 
 
 def _tell(text: str) -> None:

@@ -1,4 +1,4 @@
-"""WSGI entry point."""
+"""WSGI entry point. It knows the Celery app, so that accepting a message can kick a worker."""
 
 import os
 
@@ -7,3 +7,5 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
+
+from config import celery  # noqa: E402, F401  needs the settings
