@@ -13,15 +13,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from outbox.addresses import BadText
-from outbox.compose import ComposeMismatch
 from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Reply, Route, Transport, clock
 from outbox.ledger import Settlement
 from outbox.lifecycle import Status
 from outbox.outcomes import BULK, TRANSACTIONAL, Fault, Phase, interpret, next_attempt
 from outbox.press import Job, NotReady
-from reputation.signing import Unsignable
 
 logger = logging.getLogger(__name__)
 
@@ -51,23 +48,18 @@ class Pipeline:
 
     transport: Transport
     grounds: Grounds
-    press: Callable[[Job], Awaitable[Envelope]]
     clear: Callable[[Job], Awaitable[bool]]
     settle: Callable[[Settlement, int], Awaitable[None]]
 
-    async def dispatch(self, job: Job) -> None:
-        """One attempt, whatever happens to it; only cancellation ends it early."""
-        started = clock()
-        try:
-            envelope = await self.press(job)
-        except NotReady as error:
-            await self._give_back(job, BACK_AFTER_NOT_READY, str(error))
-        except (ComposeMismatch, BadText, Unsignable, ValueError) as error:
-            logger.error("delivery %s cannot be composed: %s", job.claimed.id, error)
-            await self._set_aside(job, str(error))
+    async def dispatch(self, job: Job, pressed: Envelope | Exception) -> None:
+        """One attempt with its composed and signed message, whatever happens to it."""
+        if isinstance(pressed, Envelope):
+            started = clock()
+            reply = await self._converse(job, pressed, job.route)
+            settlement = self._judged(job, reply, clock() - started)
         else:
-            reply = await self._converse(job, envelope, job.route)
-            await self.settle(self._judged(job, reply, clock() - started), job.session)
+            settlement = _unpressed(job, pressed)
+        await self.settle(settlement, job.session)
         reached("settled")
 
     async def _converse(self, job: Job, envelope: Envelope, route: Route | None) -> Reply:
@@ -137,15 +129,14 @@ class Pipeline:
             return BACK_AFTER_ROW_STOP
         return BACK_AFTER.get(reply.fault or Fault.NOT_CLEARED, 1.0) * random.uniform(1, 2)  # noqa: S311
 
-    async def _give_back(self, job: Job, wait: float, why: str) -> None:
-        await self.settle(
-            Settlement(job.claimed.id, job.claimed.attempt, "queued", "", wait, fault=why), job.session
-        )
 
-    async def _set_aside(self, job: Job, why: str) -> None:
-        await self.settle(
-            Settlement(job.claimed.id, job.claimed.attempt, "held", "poison", reply=why), job.session
-        )
+def _unpressed(job: Job, error: Exception) -> Settlement:
+    """A lane that cannot sign waits; content that cannot be put on the wire as accepted waits for a person."""
+    claimed, why = job.claimed, f"{type(error).__name__}: {error}"
+    if isinstance(error, NotReady):
+        return Settlement(claimed.id, claimed.attempt, "queued", "", BACK_AFTER_NOT_READY, fault=why)
+    logger.error("delivery %s cannot be composed: %s", claimed.id, why)
+    return Settlement(claimed.id, claimed.attempt, "held", "poison", spoke=True, phase="compose", fault=why)
 
 
 def _row_scope(job: Job) -> str:

@@ -225,6 +225,7 @@ def _message_row(batch: _Batch, draft: Draft, accepted: Accepted, run: KnownRun)
         },
         "refused": accepted.refused,
         "attachment_count": len(draft.attachments),
+        "size": _size(draft),
     }
 
 
@@ -252,6 +253,12 @@ def _write(batch: _Batch) -> None:
         ledger.enter_attachments(batch.attachments)
         alarm.ring_on_commit()
     answers.keep(batch.remembered, batch.caller.agent_id)
+
+
+def _size(draft: Draft) -> int:
+    """Octets of what has to be held in memory to send it, about."""
+    bodies = len(draft.text) + len(draft.html or "")
+    return bodies + sum(len(part.content) for part in draft.attachments)
 
 
 def _written(mailbox: Mailbox) -> dict[str, str]:

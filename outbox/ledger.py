@@ -37,13 +37,13 @@ ENTER: Final[LiteralString] = """
 WITH messages AS (
     INSERT INTO outbox_message (id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at,
         header_id, sender, addressing, addresses, subject, text, html, headers, tags, context, decision, refused,
-        attachment_count)
+        attachment_count, size)
     SELECT id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at, header_id, sender,
-        addressing, addresses, subject, text, html, headers, tags, context, decision, refused, attachment_count
+        addressing, addresses, subject, text, html, headers, tags, context, decision, refused, attachment_count, size
     FROM json_to_recordset(%(messages)s::json) AS m (id uuid, agent_id bigint, stream_id bigint, domain_id bigint,
         run_id bigint, created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, header_id text,
         sender text, addressing jsonb, addresses text[], subject text, text text, html text, headers jsonb,
-        tags jsonb, context jsonb, decision jsonb, refused jsonb, attachment_count smallint)
+        tags jsonb, context jsonb, decision jsonb, refused jsonb, attachment_count smallint, size integer)
 ), given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(deliveries)s::json) AS d (id uuid, message_id uuid, lane_id bigint,
         recipient text, priority smallint, next_attempt_at timestamptz, expires_at timestamptz, status text,
@@ -152,7 +152,7 @@ SELECT extract(epoch FROM min(wake_at) - ao_now())::float8 AS seconds FROM (
 
 CONTENTS: Final[LiteralString] = """
 SELECT id, header_id, created_at, expires_at, sender, addressing, subject, text, html, headers, attachment_count
-FROM outbox_message WHERE id = ANY(%s)
+FROM outbox_message WHERE id = ANY(%s) AND size <= %s
 """
 
 ATTACHMENTS: Final[LiteralString] = """
@@ -393,9 +393,9 @@ def seconds_to_next() -> float | None:
     return sql.one(NEXT_WAKE).seconds  # type: ignore[union-attr]
 
 
-def contents(message_ids: Iterable[UUID]) -> dict[UUID, sql.Row]:
-    """The accepted content of these messages, by id."""
-    return {row.id: row for row in sql.rows(CONTENTS, [list(message_ids)])}
+def contents(message_ids: Iterable[UUID], largest: int) -> dict[UUID, sql.Row]:
+    """The accepted content of these messages, by id; those above ``largest`` octets are left out."""
+    return {row.id: row for row in sql.rows(CONTENTS, [list(message_ids), largest])}
 
 
 def attachments(message_ids: Iterable[UUID]) -> dict[UUID, list[sql.Row]]:

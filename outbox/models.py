@@ -185,6 +185,7 @@ class Message(models.Model):
     decision = models.JSONField()
     refused = models.JSONField(help_text="Recipients that got no delivery: to, code.")
     attachment_count = models.PositiveSmallIntegerField(default=0)
+    size = models.PositiveIntegerField(help_text="Octets of bodies and attachments, decoded.")
 
     class Meta:
         managed = False

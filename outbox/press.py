@@ -6,10 +6,11 @@ Keys are the ones active now; what lies below our signatures is the same at ever
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, cast
+from uuid import UUID
 
 from django.conf import settings
 
@@ -25,6 +26,9 @@ from reputation.vault import vault
 
 # Reports about a message come in for a while after it ended.
 TESTIMONY: Final = timedelta(days=30)
+# Octets of content above which a claimed delivery does not hold it while it waits for its turn.
+HEAVY: Final = 256 * 1024
+ANY_SIZE: Final = 2**31 - 1
 
 
 class NotReady(Exception):
@@ -51,7 +55,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed delivery with all that its attempt needs. ``now`` is the database's, in Unix seconds."""
+    """A claimed delivery with what its attempt needs. A ``sheet`` that is missing is too heavy to hold while it waits."""
 
     claimed: Claimed
     session: int
@@ -67,12 +71,10 @@ class Job:
 
 
 def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
-    """Everything these deliveries need, read set by set."""
+    """Everything these deliveries need, read set by set; heavy content is left for ``load``."""
     if not claimed:
         return []
-    contents = ledger.contents({one.message_id for one in claimed})
-    parts = ledger.attachments([key for key, row in contents.items() if row.attachment_count])
-    sheets = {key: Sheet(_content(row, parts.get(key, ()))) for key, row in contents.items()}
+    sheets = _sheets({one.message_id for one in claimed}, HEAVY)
     places = standings(sorted({one.domain_id for one in claimed}))
     signers = _signers(places)
     return [
@@ -86,6 +88,23 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
         )
         for one in claimed
     ]
+
+
+def load(job: Job) -> Job:
+    """The job with its heavy content."""
+    return replace(job, sheet=_sheets({job.claimed.message_id}, ANY_SIZE)[job.claimed.message_id])
+
+
+def pressed(jobs: Sequence[Job]) -> list[Envelope | Exception]:
+    """The signed message of each of these jobs, or why it cannot be had."""
+    return [_attempted(job) for job in jobs]
+
+
+def _attempted(job: Job) -> Envelope | Exception:
+    try:
+        return envelope(job)
+    except Exception as error:  # one message that cannot be composed is not the others' trouble
+        return error
 
 
 def envelope(job: Job) -> Envelope:
@@ -111,6 +130,12 @@ def envelope(job: Job) -> Envelope:
         domain=claimed.recipient.rpartition("@")[2],
         envid=token,
     )
+
+
+def _sheets(message_ids: Set[UUID], largest: int) -> dict[UUID, Sheet]:
+    contents = ledger.contents(message_ids, largest)
+    parts = ledger.attachments([key for key, row in contents.items() if row.attachment_count])
+    return {key: Sheet(_content(row, parts.get(key, ()))) for key, row in contents.items()}
 
 
 def _feedback_id(agent: str, standing: Standing) -> str:

@@ -6,6 +6,7 @@ trips, so that work in a stopped scope is dropped early; the stop itself does no
 """
 
 import logging
+import os
 import threading
 import time
 from typing import Final, LiteralString
@@ -16,8 +17,8 @@ from reputation import killswitch, sql
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS: Final = 15.0
-HEARTBEAT_SECONDS: Final = 3.0
+LEASE_SECONDS: Final = float(os.environ.get("AO_LEASE_SECONDS", "15"))
+HEARTBEAT_SECONDS: Final = LEASE_SECONDS / 5
 RETRY_SECONDS: Final = 0.5
 
 OPEN: Final[LiteralString] = """

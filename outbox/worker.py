@@ -13,10 +13,10 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.db import Error
@@ -41,6 +41,8 @@ OPEN_FOR_ONE_YOUNG: Final = 5  # conversations that may be open for each that ma
 DRAIN_SECONDS: Final = 25.0
 RETRY_SECONDS: Final = 0.5
 SIGNERS: Final = 2  # threads: an RSA operation releases the interpreter
+CHUNK: Final = 16  # deliveries composed and signed in one go
+HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
 
 
 class Room:
@@ -55,19 +57,22 @@ class Room:
         """Places for new conversations."""
         return min(self.size - self.young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
 
+    def enter(self, deliveries: int) -> None:
+        """So many were claimed; each is to be ``held`` once."""
+        self.young += deliveries
+        self.open += deliveries
+
     @contextlib.contextmanager
-    def occupied(self) -> Iterator[None]:
-        """Hold a place; give it back after a while or at the end, whichever is first."""
-        self.young += 1
-        self.open += 1
+    def held(self) -> Iterator[None]:
+        """Keep one place; give it back after a while or at the end, whichever is first."""
         aging = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._age)
         try:
             yield
         finally:
             self.open -= 1
-            if not aging.cancelled() and aging.when() > asyncio.get_running_loop().time():
+            if asyncio.get_running_loop().time() < aging.when():
                 aging.cancel()
-                self.young -= 1
+                self._age()
 
     def _age(self) -> None:
         self.young -= 1
@@ -88,6 +93,7 @@ class Dispatcher:
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._poked = asyncio.Event()
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._draining = False
 
     def start(self) -> None:
@@ -112,9 +118,7 @@ class Dispatcher:
 
     async def _work(self) -> None:
         transport = _transport()
-        self._pipeline = Pipeline(
-            transport, self._lease, self._press, self._ask_clearance, self._settle_surely
-        )
+        self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely)
         while not self._draining:
             self._poked.clear()
             if not await self._claim_all():
@@ -164,23 +168,41 @@ class Dispatcher:
             reached("claimed")
         if len(jobs) >= limit:
             alarm.ring()  # more than one process's work: let another have a look too
-        for job in jobs:
-            task = self._loop.create_task(self._dispatch(job, room))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        room.enter(len(jobs))
+        for first in range(0, len(jobs), CHUNK):
+            self._begin(self._press(jobs[first : first + CHUNK], room))
         return len(jobs) >= limit
 
-    async def _dispatch(self, job: Job, room: Room) -> None:
-        with room.occupied():
-            await self._pipeline.dispatch(job)
+    async def _press(self, jobs: list[Job], room: Room) -> None:
+        """Compose and sign some deliveries in one go beside the loop, then let each take its own time."""
+        light = [job for job in jobs if job.sheet is not None]
+        pressed = await self._loop.run_in_executor(self._signer, press.pressed, light)
+        for job, envelope in zip(light, pressed, strict=True):
+            self._begin(self._dispatch(job, envelope, room))
+        for job in jobs:
+            if job.sheet is None:
+                self._begin(self._dispatch_heavy(job, room))
+
+    async def _dispatch(self, job: Job, pressed: press.Envelope | Exception, room: Room) -> None:
+        with room.held():
+            await self._pipeline.dispatch(job, pressed)
         if room.free() * 4 >= room.size:
             self._poked.set()
 
+    async def _dispatch_heavy(self, job: Job, room: Room) -> None:
+        """Few messages at a time hold megabytes, however many are claimed."""
+        async with self._heavy:
+            loaded = await self._loop.run_in_executor(self._signer, press.load, job)
+            pressed = await self._loop.run_in_executor(self._signer, press.pressed, [loaded])
+            await self._dispatch(loaded, pressed[0], room)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _in_claimer(self, call: Callable[..., T], *words: object) -> T:
         return await self._loop.run_in_executor(self._claimer, call, *words)
-
-    async def _press(self, job: Job) -> press.Envelope:
-        return await self._loop.run_in_executor(self._signer, press.envelope, job)
 
     async def _ask_clearance(self, job: Job) -> bool:
         reached("clearing")

@@ -95,6 +95,7 @@ class Migration(migrations.Migration):
                 ('decision', models.JSONField()),
                 ('refused', models.JSONField(help_text='Recipients that got no delivery: to, code.')),
                 ('attachment_count', models.PositiveSmallIntegerField(default=0)),
+                ('size', models.PositiveIntegerField(help_text='Octets of bodies and attachments, decoded.')),
             ],
             options={
                 'db_table': 'outbox_message',

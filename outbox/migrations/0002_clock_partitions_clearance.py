@@ -47,7 +47,8 @@ CREATE TABLE outbox_message (
     context jsonb NOT NULL,
     decision jsonb NOT NULL,
     refused jsonb NOT NULL,
-    attachment_count smallint NOT NULL DEFAULT 0
+    attachment_count smallint NOT NULL,
+    size integer NOT NULL
 ) PARTITION BY RANGE (id);
 -- an agent's list, newest first
 CREATE INDEX message_of_agent ON outbox_message (agent_id, id DESC);
