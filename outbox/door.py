@@ -1,8 +1,8 @@
 """What every request at the HTTP door has in common: who asks, how often, how it is answered.
 
-Guarantees: every answer carries a request id; every refusal is ``application/problem+json`` (RFC 9457) from the
-closed list; a database or a cache that cannot answer is 503 ``undecidable``, never a trace and never a yes. A body
-is measured before it is read, and never decompressed. No cookie counts here: a key is sent by those who mean to.
+Guarantees: every answer carries a request id; every refusal is ``application/problem+json`` (RFC 9457) from
+the closed list; a database or a cache that cannot answer is 503 ``undecidable``, never a trace, never a yes.
+A body is measured before it is read, and never decompressed. No cookie counts here.
 """
 
 import logging
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import orjson
 from django.conf import settings
 from django.db import Error
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django_ratelimit.core import ALL, get_usage
 from ninja.security import HttpBearer
@@ -172,6 +172,8 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse:
     """The answer to whatever went wrong. A bug of ours accepts nothing, so it is ``undecidable`` too."""
     if isinstance(error, Refused):
         return problem_answer(request, error.problem)
+    if isinstance(error, Http404):
+        return problem_answer(request, Problem("not_found", "There is no such path."))
     request_id = visit_of(request).request_id
     if isinstance(error, Error):
         logger.warning("request %s: the database cannot answer: %s", request_id, error)
@@ -200,7 +202,7 @@ def door(view: View) -> View:
 
 
 def _no_such_method(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
-    allowed = response.headers.get("Allow", "")
+    allowed = ", ".join(sorted(response.headers.get("Allow", "").split(", ")))
     answer = problem_answer(
         request, Problem("not_found", f"{request.method} is not for this path: {allowed}.")
     )
@@ -209,6 +211,7 @@ def _no_such_method(request: HttpRequest, response: HttpResponseBase) -> HttpRes
 
 
 def _stamp(response: HttpResponseBase, visit: Visit) -> None:
+    response._has_been_logged = True  # type: ignore[attr-defined]  # a refusal is no warning of Django's
     response["X-Request-Id"] = visit.request_id
     response["Cache-Control"] = "no-store"
     if visit.rate:  # draft-ietf-httpapi-ratelimit-headers

@@ -1,11 +1,11 @@
 """API keys: issued, read, and turned into the caller they stand for.
 
 A key reads ``ao_live_<prefix>_<secret>``. The prefix finds the row; the secret is 200 random bits and a
-checksum, by which secret scanners tell a key from noise. Stored is only the secret's SHA-256: nothing slower is
-needed where there is nothing to guess. A key is shown once, when it is issued.
+checksum, by which secret scanners tell a key from noise. Stored is only the secret's SHA-256: nothing slower
+is needed where there is nothing to guess. A key is shown once, when it is issued.
 
-Guarantees: revoking or disabling works at the next request, since nothing is cached; an unknown key, a revoked
-one and a wrong secret get the same answer in the same time. Refuses an agent key without an agent.
+Guarantees: revoking or disabling works at the next request, since nothing is cached; an unknown key, a
+revoked one and a wrong secret get the same answer in the same time. Refuses an agent key without an agent.
 """
 
 import base64
@@ -16,8 +16,8 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, LiteralString
 
 from django.db import Error
@@ -44,7 +44,7 @@ SELECT k.id, k.kind, k.scopes, k.secret_hash, k.revoked_at IS NOT NULL AS revoke
        coalesce(a.id, 0) AS agent_id, coalesce(a.name, '') AS agent, coalesce(a.enabled, true) AS enabled,
        coalesce(a.exempt, false) AS exempt, coalesce(a.requests_per_minute, 600) AS requests_per_minute,
        coalesce(a.recipients_per_message, 0) AS recipients_per_message,
-       coalesce(s.id, 0) AS stream_id, coalesce(s.name, '') AS stream
+       coalesce(s.id, 0) AS stream_id, coalesce(s.name, '') AS stream, ao_now() AS now
 FROM outbox_apikey AS k
 LEFT JOIN outbox_agent AS a ON a.id = k.agent_id
 LEFT JOIN reputation_stream AS s ON s.id = a.stream_id
@@ -86,7 +86,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and what the key allows. Keys of no agent have ``agent_id`` and ``stream_id`` 0."""
+    """Who asks, and what the key allows. Keys of no agent have ``agent_id`` and ``stream_id`` 0.
+
+    ``asked_at`` is the database's time, by which rules judge, when the key was looked up.
+    """
 
     key_id: int
     kind: str
@@ -99,6 +102,7 @@ class Caller:
     exempt: bool
     requests_per_minute: int
     recipients_per_message: int
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def new() -> Key:
@@ -187,6 +191,7 @@ def _caller(row: sql.Row) -> Caller:
         exempt=row.exempt,
         requests_per_minute=row.requests_per_minute,
         recipients_per_message=row.recipients_per_message,
+        asked_at=row.now,
     )
 
 

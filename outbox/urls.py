@@ -1,5 +1,22 @@
-"""URLs of the outbox."""
+"""URLs of the outbox: the agents' API and the pages that explain it, and the probes."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path, re_path
 
-urlpatterns: list[URLPattern] = []
+from outbox import api, health
+from outbox.door import door
+
+_agents, _app, _namespace = api.api.urls
+_behind_the_door = [
+    URLPattern(each.pattern, door(each.callback), each.default_args, each.name)
+    for each in _agents
+    if isinstance(each, URLPattern)
+]
+
+urlpatterns = [
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("v1/errors", api.error_page, name="errors"),
+    path("v1/errors/<slug:code>", api.error_page, name="error"),
+    path("v1/", (_behind_the_door, _app, _namespace)),
+    re_path(r"^v1(?:/|$)", door(api.no_such_path)),
+]

@@ -1,0 +1,240 @@
+"""The agents' HTTP door: authenticate, rate-limit, parse, call one room, render.
+
+Each endpoint is those five words and no more: ``door`` knows the first two and the last, ``payloads`` and
+``queries`` the third. What an agent does not own does not exist for it: 404, as for a name nobody has.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from outbox import facts, ids, intake, ledger, payloads, queries, runs, story
+from outbox.answers import Answer
+from outbox.door import (
+    Bearer,
+    answer_to,
+    body_of_request,
+    caller_of,
+    json_answer,
+    visit_of,
+)  # fmt: skip
+from outbox.fields import BatchIn, MessageIn
+from outbox.keys import Caller
+from outbox.models import Agent
+from outbox.openapi import (
+    BatchAnswer,
+    DescribedAPI,
+    EventList,
+    Message,
+    MessageAccepted,
+    MessageList,
+    Whoami,
+    described,
+    parameter,
+)  # fmt: skip
+from outbox.problems import CODES, Retry, refused
+from outbox.waiting import BELL
+from reputation.models import OpenStop
+
+SEND, READ, ANY = Bearer("send"), Bearer("read"), Bearer()
+
+KEY_HEADER: Final = parameter(
+    "Idempotency-Key", "header", "1 to 256 printable ASCII characters.", maxLength=256
+)
+
+
+LIMITS: Final = (
+    "requests_per_minute",
+    "recipients_per_message",
+    "recipients_per_hour",
+    "recipients_per_day",
+    "recipients_per_run",
+)
+
+
+class AgentsAPI(DescribedAPI):
+    """The API; whatever goes wrong in an endpoint is answered as the contract has it."""
+
+    def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
+        return answer_to(request, exc)
+
+
+api = AgentsAPI(
+    title="Agent Outbox",
+    version="1",
+    description="Every refusal is a problem (RFC 9457) whose code is stable and tells what to do.",
+    openapi_url="/openapi.json",
+    docs_url="/docs",
+    urls_namespace="agents",
+)
+
+
+@api.post(
+    "/messages",
+    auth=SEND,
+    summary="Send a message",
+    response={202: None},
+    openapi_extra=described(MessageAccepted, MessageIn, 202, [KEY_HEADER]),
+)
+def post_message(request: HttpRequest) -> HttpResponse:
+    """Accepted, held or scheduled, it survives any crash of ours. Same key and body: the same answer."""
+    key = request.headers.get("Idempotency-Key")
+    key = None if key is None else payloads.checked_key(key)
+    now = caller_of(request).asked_at
+    draft = payloads.parse_draft(body_of_request(request), now=now, idempotency_key=key)
+    answer = _accept([draft], request)[0]
+    response = json_answer(answer.body, answer.status)
+    if answer.replayed:
+        response["Idempotent-Replayed"] = "true"
+    if answer.status >= 400:
+        _advise(response, answer, now)
+    return response
+
+
+@api.post(
+    "/messages/batch",
+    auth=SEND,
+    summary="Send up to 1000 messages",
+    openapi_extra=described(BatchAnswer, BatchIn),
+)
+def post_batch(request: HttpRequest) -> HttpResponse:
+    """One result per message, in order; a bad one fails alone. Each may carry its own idempotency_key."""
+    drafts = payloads.parse_batch(body_of_request(request), now=caller_of(request).asked_at)
+    return json_answer({"data": [_result(answer) for answer in _accept(drafts, request)]})
+
+
+@api.get(
+    "/messages",
+    auth=READ,
+    summary="List messages",
+    openapi_extra=described(MessageList, parameters=queries.LIST_PARAMETERS),
+)
+def list_messages(request: HttpRequest) -> HttpResponse:
+    """This agent's messages, newest first."""
+    data, has_more = story.page(caller_of(request).agent_id, queries.filter_of(request.GET))
+    return json_answer({"data": data, "has_more": has_more})
+
+
+@api.get(
+    "/messages/{message_id}",
+    auth=READ,
+    summary="Read a message, or wait for it to change",
+    openapi_extra=described(Message, parameters=queries.WAIT_PARAMETERS),
+)
+def read_message(request: HttpRequest, message_id: str) -> HttpResponse:
+    """With ``wait``: at once if final or if the version is not ``after_version``, else at the next change."""
+    caller, key = caller_of(request), _owned(request, message_id)
+    wait = queries.wait_of(request.GET)
+    if wait.seconds:
+        before = story.pulse(key)
+        known = before.version if wait.after_version is None else wait.after_version
+        BELL.hold(lambda: _moved(key, known), wait.seconds)
+    return json_answer(_message(caller, key))
+
+
+@api.get(
+    "/messages/{message_id}/events",
+    auth=READ,
+    summary="Read a message's whole story",
+    openapi_extra=described(EventList),
+)
+def read_events(request: HttpRequest, message_id: str) -> HttpResponse:
+    """Every decision, attempt (with the SMTP reply) and end, oldest first."""
+    return json_answer({"data": story.events(_owned(request, message_id)), "has_more": False})
+
+
+@api.post(
+    "/messages/{message_id}/cancel",
+    auth=SEND,
+    summary="Cancel what has not left",
+    openapi_extra=described(Message),
+)
+def cancel_message(request: HttpRequest, message_id: str) -> HttpResponse:
+    """Cancels whatever is not yet cleared; 409 if that is nothing."""
+    caller, key = caller_of(request), _owned(request, message_id)
+    if not ledger.cancel_message(key, "by_agent", f"agent:{caller.agent}"):
+        raise refused("not_cancellable", "Nothing of this message can be taken back any more.")
+    return json_answer(_message(caller, key))
+
+
+@api.get("/whoami", auth=ANY, summary="Who am I, and may I send", openapi_extra=described(Whoami))
+def whoami(request: HttpRequest) -> HttpResponse:
+    """The agent behind the key, its stream, sender and limits, and what is closed now and why."""
+    caller = caller_of(request)
+    place = facts.place(caller.stream_id)
+    closed = OpenStop.objects.filter(scope__in=runs.base_scopes(caller, place)).order_by("epoch")
+    stops = [{"scope": stop.scope, "since": stop.tripped_at, "why": stop.why} for stop in closed]
+    return json_answer(
+        {
+            "agent": caller.agent,
+            "stream": caller.stream,
+            "sender": place.default_sender,
+            "sending_domain": place.domain,
+            "scopes": sorted(caller.scopes),
+            "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
+            "budget": {},
+            "open": bool(place.domain and place.signed and not stops),
+            "stops": stops,
+        }
+    )
+
+
+def error_page(request: HttpRequest, code: str = "") -> HttpResponse:
+    """For people: what a problem's code means, or all of them. No login."""
+    if code and code not in CODES:
+        raise Http404
+    shown = {code: CODES[code]} if code else CODES
+    return render(request, "outbox/error.html", {"codes": shown, "one": bool(code)})
+
+
+def no_such_path(_request: HttpRequest) -> HttpResponse:
+    """Whatever else is asked for under /v1."""
+    raise refused("not_found", "There is no such path; /v1/openapi.json lists them all.")
+
+
+def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
+    request_id = visit_of(request).request_id
+    return intake.accept(drafts, caller_of(request), request_id=request_id, base_url=settings.PUBLIC_URL)
+
+
+def _advise(response: HttpResponse, answer: Answer, now: datetime) -> None:
+    """Say in the header when to come back, as the problem says it."""
+    problem = orjson.loads(answer.body)
+    if problem["retry"] == Retry.AFTER:
+        response["Retry-After"] = str(queries.seconds_until(problem["retry_at"], now))
+
+
+def _result(answer: Answer) -> Mapping[str, Any] | orjson.Fragment:
+    """One item of a batch's answer."""
+    if answer.status != 202:
+        return orjson.Fragment(answer.body)
+    key = answer.message_id
+    name = ids.printed("msg", key) if key else orjson.loads(answer.body)["id"]
+    message = orjson.Fragment(answer.body)
+    return {"status": answer.status, "id": name, "message": message, "replayed": answer.replayed}
+
+
+def _owned(request: HttpRequest, message_id: str) -> UUID:
+    """The key of a message of the caller's."""
+    key = ids.parsed("msg", message_id)
+    if key is None or not story.owns(caller_of(request).agent_id, key):
+        raise refused("not_found", "There is no such message.")
+    return key
+
+
+def _message(caller: Caller, key: UUID) -> dict[str, Any]:
+    body = story.one(caller.agent_id, key)
+    if body is None:
+        raise refused("not_found", "There is no such message.")
+    return body
+
+
+def _moved(key: UUID, known: int) -> bool:
+    now = story.pulse(key)
+    return now.final or now.version != known

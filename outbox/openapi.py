@@ -1,0 +1,261 @@
+"""What OpenAPI says about answers, and how it says it.
+
+These models describe; they are not run. Answers are made in ``payloads`` and ``story`` as plain JSON, and a
+test holds them against these models. Requests are described by the models that read them, in ``fields``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from outbox.fields import BatchIn, MessageIn
+from outbox.lifecycle import Status
+from outbox.problems import CODES, VIOLATIONS, Retry
+
+REF: Final = "#/components/schemas/{model}"
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Reason(_Out):
+    code: str
+    detail: str
+
+
+class Decision(_Out):
+    verdict: Literal["release", "hold"]
+    reasons: list[Reason]
+    policy_version: int
+
+
+class Wait(_Out):
+    p50: int
+    p90: int
+
+
+class Approval(_Out):
+    id: str
+    expires_at: AwareDatetime
+    projected_wait_seconds: Wait
+
+
+class Delivery(_Out):
+    id: str
+    to: str
+    status: Status
+    reason: str | None
+    forecast_at: AwareDatetime | None
+
+
+class DeliveryNow(Delivery):
+    attempts: int = Field(description="SMTP conversations begun.")
+    next_attempt_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+
+
+class NotMailed(_Out):
+    to: str
+    code: str
+
+
+class Budget(_Out):
+    limit: int
+    used: int
+    remaining: int
+
+
+class Links(_Out):
+    self: str
+    cancel: str
+
+
+class _Message(_Out):
+    id: str
+    status: Status = Field(description="Of the least finished delivery.")
+    created_at: AwareDatetime
+    message_id: str = Field(description="The Message-ID header.")
+    stream: str
+    run_id: str
+    decision: Decision
+    approval: Approval | None
+    refused: list[NotMailed] = Field(description="Recipients that got no delivery.")
+    budget: dict[str, Budget]
+    scheduled_at: AwareDatetime | None
+    expires_at: AwareDatetime
+    links: Links
+
+
+class MessageAccepted(_Message):
+    """We took durable responsibility: the message is queued or held."""
+
+    deliveries: list[Delivery]
+
+
+class Message(_Message):
+    """A message as it stands."""
+
+    deliveries: list[DeliveryNow]
+    version: int = Field(description="Grows with every event; for after_version.")
+
+
+class MessageList(_Out):
+    data: list[Message]
+    has_more: bool
+
+
+class Attempt(_Out):
+    number: int
+    host: str | None
+    address: str | None
+    tls: str | None
+    reply_code: int | None
+    reply: str | None
+    phase: str | None
+    fault: str | None
+    seconds: float | None
+
+
+class EventOf(_Out):
+    id: str
+    to: str
+
+
+class Event(_Out):
+    id: str
+    at: AwareDatetime
+    type: str
+    delivery: EventOf | None
+    status: Status
+    code: str | None
+    actor: str | None
+    note: str | None
+    attempt: Attempt | None
+
+
+class EventList(_Out):
+    data: list[Event]
+    has_more: bool
+
+
+class Violation(_Out):
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body.")
+    code: Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(VIOLATIONS)})]
+    detail: str
+
+
+class Problem(_Out):
+    """A refusal (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(CODES)})]
+    retry: Retry
+    retry_at: AwareDatetime | None
+    scope: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    remaining: int | None = None
+    remedy: list[str | dict[str, Any]]
+    violations: list[Violation]
+    request_id: str
+
+
+class BatchItem(_Out):
+    status: Literal[202]
+    id: str
+    message: MessageAccepted
+    replayed: bool
+
+
+class BatchAnswer(_Out):
+    """One result per message, in order."""
+
+    data: list[BatchItem | Problem]
+
+
+class Stop(_Out):
+    scope: str
+    since: AwareDatetime
+    why: str
+
+
+class Whoami(_Out):
+    agent: str
+    stream: str
+    sender: str | None
+    sending_domain: str | None
+    scopes: list[str]
+    limits: dict[str, int]
+    budget: dict[str, Budget]
+    open: bool
+    stops: list[Stop]
+
+
+ANSWERS: Final[Sequence[type[BaseModel]]] = (
+    MessageAccepted,
+    Message,
+    MessageList,
+    EventList,
+    BatchAnswer,
+    Whoami,
+    Problem,
+)
+_PROBLEM: Final[Mapping[str, Any]] = {
+    "description": "A refusal, from the closed list of codes.",
+    "content": {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}},
+}
+
+
+def described(
+    answer: type[BaseModel],
+    body: type[BaseModel] | None = None,
+    status: int = 200,
+    parameters: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The ``openapi_extra`` of an operation which answers so, and takes such a body and such parameters."""
+    extra: dict[str, Any] = {
+        "responses": {
+            status: {"description": answer.__doc__ or answer.__name__, "content": _content(answer)},
+            "default": dict(_PROBLEM),
+        }
+    }
+    if body:
+        extra["requestBody"] = {"required": True, "content": _content(body)}
+    if parameters:
+        extra["parameters"] = parameters
+    return extra
+
+
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}
+
+
+def parameter(name: str, where: str, description: str, **schema: Any) -> dict[str, Any]:
+    """One OpenAPI parameter; a string unless ``schema`` says more."""
+    return {"name": name, "in": where, "description": description, "schema": {"type": "string", **schema}}
+
+
+class DescribedAPI(NinjaAPI):
+    """A NinjaAPI whose document holds the models above, though no operation runs them."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
+
+    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**kwargs)
+        models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+            *((model, "validation") for model in (MessageIn, BatchIn)),
+            *((model, "serialization") for model in ANSWERS),
+        ]
+        _, definitions = models_json_schema(models, ref_template=REF)
+        schema["components"].setdefault("schemas", {}).update(definitions["$defs"])
+        return schema

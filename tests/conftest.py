@@ -1,0 +1,86 @@
+"""A real PostgreSQL for every test that wants one: a throw-away cluster, migrated once a session.
+
+``database`` is the cluster and the name of a migrated template, for tests that start processes on databases
+of their own. ``live_db`` points this process's Django at a database whose transactions really commit, and
+empties it afterwards: what the migrations put there stays.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import LiteralString, cast
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connections
+
+from config.embedded import Cluster, Urls, throwaway
+from config.settings import database as django_database
+
+TEMPLATE, LIVE = "migrated", "live"
+
+TABLES: LiteralString = """
+SELECT quote_ident(relname) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A started cluster, and the database in it to make others from (``create_database(name, template)``)."""
+
+    cluster: Cluster
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The database that this process's Django uses, and the statement that empties it."""
+
+    urls: Urls
+    emptying: LiteralString
+
+
+@pytest.fixture(scope="session")
+def database(django_db_blocker: pytest.FixtureRequest) -> Iterator[Database]:
+    with throwaway() as cluster, django_db_blocker.unblock():  # type: ignore[attr-defined]
+        _use(cluster.create_database(TEMPLATE))
+        call_command("migrate", database="owner", verbosity=0)
+        call_command("grants", verbosity=0)
+        connections.close_all()
+        yield Database(cluster, TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def _live(database: Database) -> Live:
+    urls = database.cluster.create_database(LIVE, database.template)
+    with psycopg.connect(urls.owner) as owner:
+        tables = [row[0] for row in owner.execute(TABLES).fetchall()]
+        empty = [name for name in tables if not owner.execute(f"SELECT FROM {name} LIMIT 1").rowcount]
+    emptying = (
+        f"TRUNCATE {', '.join(empty)} RESTART IDENTITY CASCADE; UPDATE outbox_clockshift SET shift = '0'"
+    )
+    return Live(urls, cast(LiteralString, emptying))
+
+
+@pytest.fixture
+def live_db(_live: Live, django_db_blocker: pytest.FixtureRequest) -> Iterator[Urls]:
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        _use(_live.urls)
+        cache.clear()
+        yield _live.urls
+        connections.close_all()
+    with psycopg.connect(_live.urls.owner, autocommit=True) as owner:
+        owner.execute(_live.emptying)
+
+
+def _use(urls: Urls) -> None:
+    """Point Django's connections of every thread at these URLs; those of this thread are closed first."""
+    connections.close_all()
+    settings.DATABASES = {"default": django_database(urls.app), "owner": django_database(urls.owner)}
+    connections.settings = connections.configure_settings(settings.DATABASES)
+    for alias in ("default", "owner"):
+        if hasattr(connections._connections, alias):
+            delattr(connections._connections, alias)

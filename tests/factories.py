@@ -1,0 +1,50 @@
+"""The cast: Ada's agent writes for her, Bob's is a stranger. Plain functions that make rows."""
+
+from typing import Any
+
+from outbox import keys
+from outbox.models import Agent, ApiKey
+from reputation.models import Route, SendingDomain, SigningKey, Stream
+
+
+def stream(name: str = "agents-support", domain: str = "agents.acme.test", kind: str = "agents") -> Stream:
+    """A stream that can send: a domain, a route and a key to sign with."""
+    made, new = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
+    if new:
+        route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": "mta.acme.test"})
+        sending = SendingDomain.objects.create(
+            name=domain,
+            stream=made,
+            organisational_domain="acme.test",
+            route=route,
+            default_sender=f"ada@{domain}",
+        )
+        SigningKey.objects.create(
+            domain=sending,
+            selector="s1",
+            algorithm="rsa-sha256",
+            private_sealed=b"",
+            public_record="",
+            state="active",
+        )
+    return made
+
+
+def agent(name: str = "ada", **fields: Any) -> Agent:
+    """An agent that no limit stops."""
+    plenty = {
+        "requests_per_minute": 100_000,
+        "recipients_per_message": 50,
+        "recipients_per_hour": 100_000,
+        "recipients_per_day": 100_000,
+        "recipients_per_run": 100_000,
+        "exempt": True,
+    }
+    fields.setdefault("stream", stream())
+    return Agent.objects.create(name=name, **(plenty | fields))
+
+
+def key(of: Agent | None, *scopes: str, kind: str = ApiKey.Kind.AGENT, **more: Any) -> str:
+    """The text of a new key; all scopes unless some are named."""
+    wanted = scopes or (("send", "read", "stop") if of else ())
+    return keys.issue(of, kind, wanted, **more)[1]

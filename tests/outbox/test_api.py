@@ -1,0 +1,608 @@
+"""The HTTP door, over a real database: what agents and their programmers can rely on."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from django.core.cache import cache
+from django.db import connections
+from django.test import Client
+
+from outbox import api, ledger, openapi, story
+from outbox.models import ApiKey
+from outbox.problems import CODES
+from outbox.waiting import Bell
+from reputation import sql
+from tests import factories
+
+POST = {"to": "grace@example.org", "subject": "Your question", "text": "Hi Grace"}
+
+
+@dataclass
+class Caller:
+    """A client with a key; answers come as (response, parsed body)."""
+
+    key: str
+    agent: Any = None
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        response = Client(raise_request_exception=False).generic(
+            method,
+            path,
+            orjson.dumps(body) if body is not None else b"",
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {self.key}", **headers},
+        )
+        response.data = orjson.loads(response.content) if response.content[:1] in b"{[" else None
+        return response
+
+    def post(self, **fields: Any) -> Any:
+        return self("POST", "/v1/messages", POST | fields)
+
+
+@pytest.fixture
+def ada(live_db: Any) -> Caller:
+    agent = factories.agent("ada")
+    return Caller(factories.key(agent), agent)
+
+
+@pytest.fixture
+def bob(ada: Caller) -> Caller:
+    agent = factories.agent("bob")
+    return Caller(factories.key(agent), agent)
+
+
+def refused(response: Any, code: str) -> Any:
+    """The problem in a refusal: well formed, of this code, and with its code's status."""
+    assert response["Content-Type"] == "application/problem+json"
+    problem = openapi.Problem.model_validate_json(response.content)
+    assert (problem.code, response.status_code) == (code, CODES[code].status)
+    assert problem.type.endswith(f"/v1/errors/{code}")
+    assert problem.request_id == response["X-Request-Id"]
+    return problem
+
+
+# -- sending -------------------------------------------------------------------------------------------------
+
+
+def test_a_post_is_accepted_as_the_contract_says(ada: Caller) -> None:
+    response = ada.post(agent={"run_id": "r-81"})
+    assert response.status_code == 202
+    body = openapi.MessageAccepted.model_validate_json(response.content)
+    assert (body.status, body.stream, body.run_id) == ("queued", "agents-support", "r-81")
+    assert [(each.to, each.status) for each in body.deliveries] == [("grace@example.org", "queued")]
+    assert body.links.self == f"/v1/messages/{body.id}"
+    assert body.message_id.endswith("@agents.acme.test>")
+
+
+def test_the_same_key_and_body_get_the_first_answer_again(ada: Caller) -> None:
+    first, again = (
+        ada("POST", "/v1/messages", POST, **{"Idempotency-Key": "k-1"}),
+        ada("POST", "/v1/messages", dict(reversed(POST.items())), **{"Idempotency-Key": "k-1"}),
+    )
+    assert first.status_code == again.status_code == 202
+    assert first.content == again.content
+    assert (first.get("Idempotent-Replayed"), again["Idempotent-Replayed"]) == (None, "true")
+    assert len(ada("GET", "/v1/messages").data["data"]) == 1
+
+
+def test_the_same_key_with_another_body_is_refused(ada: Caller) -> None:
+    ada("POST", "/v1/messages", POST, **{"Idempotency-Key": "k-1"})
+    other = ada("POST", "/v1/messages", POST | {"subject": "x"}, **{"Idempotency-Key": "k-1"})
+    refused(other, "idempotency_key_reused")
+
+
+def test_two_agents_may_use_the_same_key(ada: Caller, bob: Caller) -> None:
+    first = ada("POST", "/v1/messages", POST, **{"Idempotency-Key": "k-1"})
+    second = bob("POST", "/v1/messages", POST | {"subject": "x"}, **{"Idempotency-Key": "k-1"})
+    assert (first.status_code, second.status_code) == (202, 202)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 257, "schl\u00fcssel", "a\tb"])
+def test_an_unusable_idempotency_key_is_refused(ada: Caller, key: str) -> None:
+    refused(ada("POST", "/v1/messages", POST, **{"Idempotency-Key": key}), "idempotency_key_invalid")
+
+
+def test_a_post_with_many_faults_names_them_all_at_once(ada: Caller) -> None:
+    response = ada("POST", "/v1/messages", {"to": ["a@b", "c@example.org"], "stream": "x", "text": "\0"})
+    found = {(each.pointer, each.code) for each in refused(response, "validation_failed").violations}
+    assert found == {
+        ("/to/0", "bad_address"),
+        ("/stream", "unknown_field"),
+        ("/text", "control_character"),
+        ("/subject", "missing"),
+    }
+
+
+def test_a_sender_outside_the_lane_is_refused_by_the_rules(ada: Caller) -> None:
+    refused(ada.post(**{"from": "billing@acme.test"}), "sender_not_in_lane")
+
+
+def test_a_batch_answers_each_item_in_order_and_a_bad_one_fails_alone(ada: Caller) -> None:
+    items = [POST, POST | {"to": "nobody"}, POST | {"from": "x@evil.test"}, POST | {"subject": "second"}]
+    response = ada("POST", "/v1/messages/batch", {"messages": items})
+    assert response.status_code == 200
+    good, invalid, foreign, last = openapi.BatchAnswer.model_validate_json(response.content).data
+    assert [good.status, invalid.status, foreign.status, last.status] == [202, 422, 403, 202]
+    assert (invalid.code, foreign.code) == ("validation_failed", "sender_not_in_lane")
+    assert invalid.violations[0].pointer == "/messages/1/to"
+    assert good.id == good.message.id != last.id
+    assert len(ada("GET", "/v1/messages").data["data"]) == 2
+
+
+def test_a_batch_item_shares_its_idempotency_key_with_single_posts(ada: Caller) -> None:
+    first = ada("POST", "/v1/messages", POST, **{"Idempotency-Key": "k-1"}).data
+    items = [POST | {"idempotency_key": "k-1"}, POST | {"idempotency_key": "k-2"}]
+    results = ada("POST", "/v1/messages/batch", {"messages": items}).data["data"]
+    assert [(each["id"] == first["id"], each["replayed"]) for each in results] == [
+        (True, True),
+        (False, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("batch", "code"),
+    [
+        ({}, "missing"),  # no messages
+        ({"messages": []}, "missing"),  # none in it
+        ({"messages": [POST] * 1001}, "too_many"),
+        ({"messages": [POST], "all": True}, "unknown_field"),
+        ([POST], "missing"),  # a bare list is not a batch
+    ],
+)
+def test_what_is_no_batch_is_refused_whole(ada: Caller, batch: Any, code: str) -> None:
+    problem = refused(ada("POST", "/v1/messages/batch", batch), "validation_failed")
+    assert [each.code for each in problem.violations] == [code]
+
+
+# -- who may -------------------------------------------------------------------------------------------------
+
+
+def test_every_answer_tells_what_is_left_of_the_rate(ada: Caller) -> None:
+    ada.agent.requests_per_minute = 2
+    ada.agent.save()
+    answers = [ada("GET", "/v1/whoami") for _ in range(3)]
+    assert answers[0]["RateLimit-Policy"] == '"requests";q=2;w=60'
+    assert [each["RateLimit"].partition(";t=")[0] for each in answers] == [
+        '"requests";r=1',
+        '"requests";r=0',
+        '"requests";r=0',
+    ]
+    problem = refused(answers[2], "request_rate_limited")
+    assert (problem.limit, problem.used, problem.remaining) == (2, 3, 0)
+    assert 1 <= int(answers[2]["Retry-After"]) <= 60
+
+
+def test_all_keys_of_an_agent_share_its_rate(ada: Caller) -> None:
+    ada.agent.requests_per_minute = 1
+    ada.agent.save()
+    second = Caller(factories.key(ada.agent))
+    assert ada("GET", "/v1/whoami").status_code == 200
+    refused(second("GET", "/v1/whoami"), "request_rate_limited")
+
+
+def test_a_cache_that_does_not_count_means_no_mail(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "add", lambda *_: False)
+    monkeypatch.setattr(type(cache._connections["default"]), "add", _down)  # type: ignore[attr-defined]
+    response = ada.post()
+    refused(response, "undecidable")
+    assert int(response["Retry-After"]) > 0
+
+
+def _down(*_: Any, **__: Any) -> Any:
+    raise ConnectionError("no cache")
+
+
+@pytest.mark.parametrize("header", ["", "Basic abc", "Bearer", "Bearer ao_live_x_y", "Bearer a b"])
+def test_without_a_key_nothing_is_told(header: str) -> None:
+    response = Client().get("/v1/whoami", headers={"Authorization": header})
+    refused(response, "unauthenticated")
+    assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_revoked_an_expired_and_a_disabled_key_stop_at_once(ada: Caller) -> None:
+    assert ada("GET", "/v1/whoami").status_code == 200
+    ApiKey.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    refused(ada("GET", "/v1/whoami"), "key_expired")
+    ApiKey.objects.update(revoked_at=datetime.now(UTC))
+    refused(ada("GET", "/v1/whoami"), "unauthenticated")
+    ApiKey.objects.update(revoked_at=None, expires_at=None)
+    ada.agent.enabled = False
+    ada.agent.save()
+    refused(ada("GET", "/v1/whoami"), "agent_disabled")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", "/v1/messages", "read"),
+        ("POST", "/v1/messages/batch", "read"),
+        ("POST", "/v1/messages/msg_x/cancel", "read"),
+        ("GET", "/v1/messages", "send"),
+        ("GET", "/v1/messages/msg_x", "send"),
+        ("GET", "/v1/messages/msg_x/events", "send"),
+    ],
+)
+def test_a_key_does_what_its_scopes_say_and_no_more(ada: Caller, method: str, path: str, scope: str) -> None:
+    refused(Caller(factories.key(ada.agent, scope))(method, path, POST), "insufficient_scope")
+
+
+@pytest.mark.parametrize("kind", ["returns", "operator"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/whoami"])
+def test_keys_of_no_agent_are_not_for_agents_paths(live_db: Any, kind: str, path: str) -> None:
+    refused(Caller(factories.key(None, kind=kind))("GET", path), "insufficient_scope")
+
+
+def test_a_strangers_message_and_a_message_of_nobody_get_the_same_answer(ada: Caller, bob: Caller) -> None:
+    theirs = bob.post().data["id"]
+    nobodys = f"msg_{'0' * 26}"
+    paths = [("GET", "{}"), ("GET", "{}/events"), ("POST", "{}/cancel"), ("GET", "{}?wait=50")]
+    for method, path in paths:
+        first, second, third = (
+            refused(ada(method, "/v1/messages/" + path.format(name)), "not_found").model_dump(
+                exclude={"request_id"}
+            )
+            for name in (theirs, nobodys, "msg_nonsense")
+        )
+        assert first == second == third
+    assert bob("GET", f"/v1/messages/{theirs}").data["status"] == "queued"
+    assert ada("GET", "/v1/messages?run_id=" + bob("GET", "/v1/messages").data["data"][0]["run_id"]).data == {
+        "data": [],
+        "has_more": False,
+    }
+
+
+def test_whoami_tells_what_is_closed_and_why(ada: Caller) -> None:
+    before = openapi.Whoami.model_validate_json(ada("GET", "/v1/whoami").content)
+    assert (before.agent, before.stream, before.open, before.stops) == ("ada", "agents-support", True, [])
+    assert before.sender == "ada@agents.acme.test"
+    sql.count(
+        "INSERT INTO reputation_openstop (scope, epoch, tripped_at, who, why) "
+        "VALUES ('agent:ada', 1, now(), 'eve', 'too eager'), ('agent:bob', 2, now(), 'eve', '')"
+    )
+    after = openapi.Whoami.model_validate_json(ada("GET", "/v1/whoami").content)
+    assert (after.open, [(each.scope, each.why) for each in after.stops]) == (
+        False,
+        [("agent:ada", "too eager")],
+    )
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_read_back_with_its_story(ada: Caller) -> None:
+    posted = ada.post(to=["grace@example.org", "alan@example.net"]).data
+    body = openapi.Message.model_validate_json(ada("GET", f"/v1/messages/{posted['id']}").content)
+    same = openapi.MessageAccepted.model_validate(posted).model_dump(exclude={"deliveries"})
+    assert body.model_dump(exclude={"deliveries", "version"}) == same
+    assert [each.to for each in body.deliveries] == ["grace@example.org", "alan@example.net"]
+    assert all(each.next_attempt_at and not each.finished_at for each in body.deliveries)
+    story_ = openapi.EventList.model_validate_json(ada("GET", f"/v1/messages/{posted['id']}/events").content)
+    assert [(each.type, each.status, each.actor) for each in story_.data] == [
+        ("accepted", "queued", "agent:ada")
+    ] * 2
+    assert body.version == len(story_.data)
+
+
+def test_an_attempt_stands_in_the_story_with_the_servers_words(ada: Caller) -> None:
+    posted = ada.post().data
+    attempt = _settled(ada, status="bounced", code="recipient_unknown", reply_code=550, reply="5.1.1 who?")
+    body = ada("GET", f"/v1/messages/{posted['id']}").data
+    delivery = body["deliveries"][0]
+    assert (body["status"], delivery["reason"], delivery["attempts"]) == ("bounced", "recipient_unknown", 1)
+    assert delivery["finished_at"]
+    assert delivery["next_attempt_at"] is None
+    events = openapi.EventList.model_validate_json(
+        ada("GET", f"/v1/messages/{posted['id']}/events").content
+    ).data
+    assert [each.type for each in events] == ["accepted", "claimed", "bounced"]
+    assert [each.attempt is None for each in events] == [True, True, False]
+    said = events[2].attempt
+    assert said is not None
+    assert (said.host, said.reply_code, said.reply, said.phase) == (
+        attempt.host,
+        550,
+        "5.1.1 who?",
+        "replied",
+    )
+
+
+def _settled(_ada: Caller, **words: Any) -> ledger.Settlement:
+    """Whatever is due, claimed and settled as a worker would."""
+    session = sql.one(
+        "INSERT INTO outbox_session (name, lease_until, epoch_seen) "
+        "VALUES ('w', now() + interval '1 minute', 0) RETURNING id"
+    )
+    assert session is not None
+    claimed = ledger.claim(session.id, tier=1, limit=10)[0]
+    settlement = ledger.Settlement(
+        claimed.id, claimed.attempt, spoke=True, seconds=0.1, phase="replied", host="mx.example.org", **words
+    )
+    ledger.settle(session.id, [settlement])
+    return settlement
+
+
+def test_lists_go_from_new_to_old_and_back(ada: Caller, bob: Caller) -> None:
+    names = [ada.post(subject=str(number)).data["id"] for number in range(5)][::-1]
+    bob.post()
+    first = openapi.MessageList.model_validate_json(ada("GET", "/v1/messages?limit=2").content)
+    assert ([each.id for each in first.data], first.has_more) == (names[:2], True)
+    second = ada("GET", f"/v1/messages?limit=3&after={names[1]}").data
+    assert ([each["id"] for each in second["data"]], second["has_more"]) == (names[2:], False)
+    back = ada("GET", f"/v1/messages?limit=2&before={names[3]}").data
+    assert ([each["id"] for each in back["data"]], back["has_more"]) == (names[1:3], True)
+
+
+def test_lists_are_filtered_by_what_was_asked(ada: Caller) -> None:
+    first = ada.post(to="grace@example.org", agent={"run_id": "r-1"}).data
+    second = ada.post(to=["alan@example.net", "Kurt@Example.net"], agent={"run_id": "r-2"}).data
+    ada("POST", f"/v1/messages/{first['id']}/cancel")
+    one, two, none = [first["id"]], [second["id"]], []
+    far = "2100-01-01T00:00:00Z"
+    for query, expected in [
+        ("run_id=r-1", one),
+        ("run_id=r-3", none),
+        ("status=queued", two),
+        ("status=cancelled", one),
+        ("status=held", none),
+        ("to=alan@example.net", two),
+        ("to=Kurt@EXAMPLE.net", two),
+        ("to=eve@example.net", none),
+        (f"since={first['created_at']}", two + one),
+        (f"since={far}", none),
+        (f"until={far}&run_id=r-2", two),
+        (f"until={first['created_at']}", none),
+        ("since=2020-01-01T00:00:00+01:00", two + one),  # a plus that nobody escaped
+    ]:
+        assert [each["id"] for each in ada("GET", f"/v1/messages?{query}").data["data"]] == expected, query
+
+
+@pytest.mark.parametrize(
+    ("query", "violation"),
+    [
+        ("limit=0", ("/limit", "bad_value")),
+        ("limit=101", ("/limit", "bad_value")),
+        ("limit=x", ("/limit", "bad_value")),
+        ("state=queued", ("/state", "unknown_field")),
+        ("status=sent", ("/status", "bad_value")),
+        ("to=nobody", ("/to", "bad_address")),
+        ("since=yesterday", ("/since", "bad_value")),
+        ("after=42", ("/after", "bad_value")),
+        ("limit=1&limit=2", ("/limit", "too_many")),
+        (
+            "after=msg_00000000000000000000000000&before=msg_00000000000000000000000000",
+            ("/before", "bad_value"),
+        ),
+    ],
+)
+def test_a_bad_query_is_refused_not_ignored(ada: Caller, query: str, violation: tuple[str, str]) -> None:
+    problem = refused(ada("GET", f"/v1/messages?{query}"), "validation_failed")
+    assert [(each.pointer, each.code) for each in problem.violations] == [violation]
+
+
+def test_a_page_takes_as_many_statements_for_many_messages_as_for_one(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = sql.rows
+    monkeypatch.setattr(sql, "rows", lambda *args, **more: asked.append(args[0]) or real(*args, **more))
+
+    def statements() -> int:
+        asked.clear()
+        story.page(ada.agent.pk, story.Filter())
+        return len(asked)
+
+    ada.post(to=["a@example.org", "b@example.org"])
+    of_one = statements()
+    for _ in range(4):
+        ada.post(to=["a@example.org", "b@example.org"])
+    assert statements() == of_one == 2
+
+
+# -- cancelling and waiting ----------------------------------------------------------------------------------
+
+
+def test_what_has_not_left_is_cancelled_once(ada: Caller) -> None:
+    posted = ada.post(scheduled_at=(datetime.now(UTC) + timedelta(days=1)).isoformat()).data
+    first = ada("POST", f"/v1/messages/{posted['id']}/cancel")
+    assert first.status_code == 200
+    body = openapi.Message.model_validate_json(first.content)
+    assert (body.status, body.deliveries[0].reason) == ("cancelled", "by_agent")
+    refused(ada("POST", f"/v1/messages/{posted['id']}/cancel"), "not_cancellable")
+
+
+def test_a_wait_ends_with_the_next_change(ada: Caller) -> None:
+    posted = ada.post().data
+    path = f"/v1/messages/{posted['id']}"
+    waiting, answers = threading.Event(), []
+    real = story.pulse
+
+    def pulse(key: Any) -> story.Pulse:
+        waiting.set()
+        return real(key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(story, "pulse", pulse)
+        waiter = _in_thread(lambda: answers.append(ada("GET", f"{path}?wait=50")))
+        assert waiting.wait(10)
+        ada("POST", f"{path}/cancel")
+        waiter.join(20)
+    assert [answer.data["status"] for answer in answers] == ["cancelled"]
+
+
+def test_a_wait_for_a_version_already_past_or_a_final_message_ends_at_once(ada: Caller) -> None:
+    posted = ada.post().data
+    path = f"/v1/messages/{posted['id']}"
+    assert ada("GET", f"{path}?wait=50&after_version=0").data["version"] == 1
+    ada("POST", f"{path}/cancel")
+    assert ada("GET", f"{path}?wait=50").data["status"] == "cancelled"
+
+
+def test_who_finds_no_place_to_wait_is_answered_at_once(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "BELL", Bell(places=0))
+    posted = ada.post().data
+    assert ada("GET", f"/v1/messages/{posted['id']}?wait=50").data["status"] == "queued"
+
+
+def test_a_ring_between_reading_and_sleeping_is_not_slept_through(live_db: Any) -> None:
+    bell, looks = Bell(places=1), iter([False, True])
+
+    def changed() -> bool:
+        bell.ring()
+        return next(looks)
+
+    bell.hold(changed, 50)  # would take five seconds or more a look if the ring were lost
+    assert next(looks, None) is None
+
+
+@pytest.mark.parametrize("query", ["wait=56", "wait=-1", "after_version=x", "timeout=3"])
+def test_a_bad_wait_is_refused(ada: Caller, query: str) -> None:
+    posted = ada.post().data
+    refused(ada("GET", f"/v1/messages/{posted['id']}?{query}"), "validation_failed")
+
+
+def _in_thread(act: Callable[[], Any]) -> threading.Thread:
+    def run() -> None:
+        try:
+            act()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+# -- when things go wrong ------------------------------------------------------------------------------------
+
+
+class Unread:
+    """A body that must not be touched."""
+
+    def read(self, *_: Any) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(ada: Caller) -> None:
+    response = Client().generic(
+        "POST",
+        "/v1/messages",
+        headers={"Authorization": f"Bearer {ada.key}"},
+        CONTENT_LENGTH=str(36 * 1024 * 1024 + 1),
+        **{"wsgi.input": Unread()},
+    )
+    refused(response, "payload_too_large")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"to": "\xff"}',  # not UTF-8
+        b'{"subject": "\\ud800"}',  # a lone surrogate
+        b'{"subject": NaN}',
+        b"[" * 100_000,  # nested to death
+    ],
+)
+def test_what_is_not_json_is_malformed(ada: Caller, body: bytes) -> None:
+    response = Client().generic("POST", "/v1/messages", body, headers={"Authorization": f"Bearer {ada.key}"})
+    refused(response, "malformed_json")
+
+
+def test_a_compressed_body_is_refused_not_unpacked(ada: Caller) -> None:
+    refused(ada("POST", "/v1/messages", POST, **{"Content-Encoding": "gzip"}), "malformed_json")
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/messages/a/b/c"])
+def test_an_unknown_path_is_a_problem_too(path: str) -> None:
+    refused(Client().get(path), "not_found")
+
+
+def test_a_method_that_is_not_there_names_those_that_are() -> None:
+    response = Client().put("/v1/messages")
+    refused(response, "not_found")
+    assert response["Allow"] == "GET, POST"
+
+
+@pytest.fixture
+def no_database(live_db: Any) -> Iterator[None]:
+    connections["default"].close()
+    settings = connections["default"].settings_dict
+    port = settings["PORT"]
+    settings["PORT"] = "1"
+    yield
+    settings["PORT"] = port
+
+
+def test_a_database_that_is_down_means_no_mail_and_no_trace(ada: Caller, no_database: None) -> None:
+    response = ada.post()
+    refused(response, "undecidable")
+    assert int(response["Retry-After"]) > 0
+
+
+def test_a_bug_of_ours_shows_no_trace(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "page", lambda *_: 1 / 0)
+    response = ada("GET", "/v1/messages")
+    refused(response, "undecidable")
+    assert b"division" not in response.content
+
+
+def test_a_process_is_alive_without_a_database_but_not_ready(live_db: Any, no_database: None) -> None:
+    assert Client().get("/livez").status_code == 200
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"]["database"] == "failed"
+
+
+def test_a_process_with_all_it_needs_is_ready(live_db: Any) -> None:
+    response = Client().get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "ok")
+
+
+# -- explaining ----------------------------------------------------------------------------------------------
+
+
+def test_openapi_describes_every_operation_and_every_reference_is_there() -> None:
+    document = Client().get("/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    assert len(operations) == 7
+    for operation in operations:
+        success = next(each for status, each in operation["responses"].items() if status in ("200", "202"))
+        assert success["content"]["application/json"]["schema"]["$ref"] in known
+        assert operation["responses"]["default"]["content"]["application/problem+json"]
+        assert operation["security"] == [{"Bearer": []}]
+    assert set(_references(document)) <= known
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    for each in node if isinstance(node, list) else ():
+        yield from _references(each)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_a_page(code: str) -> None:
+    page = Client().get(f"/v1/errors/{code}")
+    assert page.status_code == 200
+    assert CODES[code].title in page.content.decode().replace("&#x27;", "'")
+
+
+def test_there_is_a_page_of_all_codes_and_none_for_an_unknown_one() -> None:
+    assert all(code in Client().get("/v1/errors").content.decode() for code in CODES)
+    assert Client().get("/v1/errors/nonsense").status_code == 404
+
+
+def test_the_docs_are_browsable() -> None:
+    assert Client().get("/v1/docs").status_code == 200
