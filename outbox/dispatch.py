@@ -50,6 +50,7 @@ class Pipeline:
     grounds: Grounds
     clear: Callable[[Job], Awaitable[bool]]
     settle: Callable[[Settlement, int], Awaitable[None]]
+    met: Callable[[Job, str], None]  # told which host took whose mail
 
     async def dispatch(self, job: Job, pressed: Envelope | Exception) -> None:
         """One attempt with its composed and signed message, whatever happens to it."""
@@ -57,6 +58,7 @@ class Pipeline:
             started = clock()
             reply = await self._converse(job, pressed, job.route)
             settlement = self._judged(job, reply, clock() - started)
+            self.met(job, reply.host)
         else:
             settlement = _unpressed(job, pressed)
         await self.settle(settlement, job.session)
@@ -121,7 +123,8 @@ class Pipeline:
         jitter = random.random()  # noqa: S311 (spreads retries, guards nothing)
         due = next_attempt(schedule, claimed.tries + 1, claimed.now, claimed.expires_at, jitter)
         if due is None:
-            return Status.EXPIRED, "retries_exhausted", None
+            spent = claimed.tries + 1 >= schedule.most
+            return Status.EXPIRED, "retries_exhausted" if spent else "expires_at_passed", None
         return Status.DEFERRED, code, (due - claimed.now).total_seconds()
 
     def _pause(self, job: Job, reply: Reply) -> float:

@@ -9,5 +9,4 @@ MAKE: Final[LiteralString] = "SELECT ao_make_partitions() AS made"
 
 def make_partitions() -> int:
     """Make the monthly partitions up to two months ahead; how many were missing."""
-    row = sql.one(MAKE)
-    return int(row.made) if row else 0
+    return int(sql.one(MAKE).made)

@@ -89,7 +89,8 @@ FROM outbox_lane AS l WHERE l.tier = %s AND NOT l.parked AND l.wake_at <= ao_now
 
 # With stale statistics the planner sorts a million rows rather than walk the index: leave it no choice.
 PIN_PLAN: Final[LiteralString] = """
-SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_bitmapscan', 'enable_seqscan', 'enable_sort']) AS t (name)
+SELECT set_config(name, 'off', true)
+FROM unnest(ARRAY['enable_bitmapscan', 'enable_seqscan', 'enable_sort']) AS t (name)
 """
 
 # The session's row is locked: a claim must not slip in beside the rescue that ends its session.
@@ -311,7 +312,8 @@ UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now() WHERE l
 """
 
 UNPARK: Final[LiteralString] = """
-UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now() WHERE l.parked AND l.scopes && ARRAY[%s]::varchar[]
+UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now()
+WHERE l.parked AND l.scopes && ARRAY[%s]::varchar[]
   AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
 """
 
@@ -390,7 +392,8 @@ def claim(session: int, *, tier: int, limit: int, lanes: int = 64) -> list[Claim
 
 def seconds_to_next() -> float | None:
     """How long until a lane may have due work: zero or less for now, None for never."""
-    return sql.one(NEXT_WAKE).seconds  # type: ignore[union-attr]
+    seconds: float | None = sql.one(NEXT_WAKE).seconds
+    return seconds
 
 
 def contents(message_ids: Iterable[UUID], largest: int) -> dict[UUID, sql.Row]:

@@ -56,9 +56,9 @@ MOVES: Final[Mapping[Status, frozenset[Status]]] = {
 }
 
 # A message's status is its least finished delivery's, in this order.
-LEAST_FINISHED_FIRST: Final = tuple(
-    [S.HELD, S.QUEUED, S.DEFERRED, S.SENDING, S.UNCERTAIN]
-    + [S.EXPIRED, S.BOUNCED, S.SUPPRESSED, S.REFUSED, S.CANCELLED, S.RELAYED, S.DELIVERED]
+LEAST_FINISHED_FIRST: Final = (
+    *(S.HELD, S.QUEUED, S.DEFERRED, S.SENDING, S.UNCERTAIN),
+    *(S.EXPIRED, S.BOUNCED, S.SUPPRESSED, S.REFUSED, S.CANCELLED, S.RELAYED, S.DELIVERED),
 )
 
 CODES: Final[Mapping[Status, frozenset[str]]] = {

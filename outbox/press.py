@@ -55,7 +55,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed delivery with what its attempt needs. A ``sheet`` that is missing is too heavy to hold while it waits."""
+    """A claimed delivery with what its attempt needs; a missing ``sheet`` is too heavy to hold while it waits."""
 
     claimed: Claimed
     session: int

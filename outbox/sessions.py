@@ -44,7 +44,6 @@ LAST_EPOCH: Final[LiteralString] = "SELECT coalesce(max(epoch), 0) AS epoch FROM
 def begin(name: str) -> int:
     """Open a session; its id goes into every delivery it claims."""
     row = sql.one(OPEN, {"name": name, "lease": LEASE_SECONDS})
-    assert row is not None
     return int(row.id)
 
 
@@ -105,7 +104,7 @@ class Lease:
     def _refresh(self) -> None:
         row = sql.one(LAST_EPOCH)
         self.stops = frozenset(stop.scope for stop in killswitch.open_stops())
-        self._epoch = row.epoch if row else 0
+        self._epoch = row.epoch
         if self.session is None or not renew(self.session, self._epoch):
             self.session = begin(self._name)
             renew(self.session, self._epoch)

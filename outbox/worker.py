@@ -23,12 +23,13 @@ from django.db import Error
 
 from outbox import alarm, ledger, press
 from outbox.crashpoints import reached
-from outbox.delivery import Limits, SmtpTransport
+from outbox.delivery import Envelope, Limits, SmtpTransport
 from outbox.dispatch import Pipeline
 from outbox.grouping import Grouped
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
+from reputation import families
 from reputation.resolver import Resolver
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ DRAIN_SECONDS: Final = 25.0
 RETRY_SECONDS: Final = 0.5
 SIGNERS: Final = 2  # threads: an RSA operation releases the interpreter
 CHUNK: Final = 16  # deliveries composed and signed in one go
+REMEMBERED_DOMAINS: Final = 100_000
 HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
 
 
@@ -95,6 +97,7 @@ class Dispatcher:
         self._poked = asyncio.Event()
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._draining = False
+        self._learned: set[str] = set()
 
     def start(self) -> None:
         """Begin to work."""
@@ -118,7 +121,7 @@ class Dispatcher:
 
     async def _work(self) -> None:
         transport = _transport()
-        self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely)
+        self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely, self._met)
         while not self._draining:
             self._poked.clear()
             if not await self._claim_all():
@@ -183,7 +186,7 @@ class Dispatcher:
             if job.sheet is None:
                 self._begin(self._dispatch_heavy(job, room))
 
-    async def _dispatch(self, job: Job, pressed: press.Envelope | Exception, room: Room) -> None:
+    async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room) -> None:
         with room.held():
             await self._pipeline.dispatch(job, pressed)
         if room.free() * 4 >= room.size:
@@ -212,6 +215,16 @@ class Dispatcher:
             logger.warning("nothing was cleared: %s", error)
             return False
 
+    def _met(self, job: Job, host: str) -> None:
+        """Learn the provider of a domain from the first MX host that answered for it."""
+        domain = job.claimed.recipient.rpartition("@")[2]
+        direct = job.route is not None and job.route.kind == "direct"
+        if direct and host and job.claimed.provider == "other" and domain not in self._learned:
+            if len(self._learned) > REMEMBERED_DOMAINS:
+                self._learned.clear()
+            self._learned.add(domain)
+            self._loop.run_in_executor(self._claimer, _learn, domain, host)
+
     async def _settle_surely(self, settlement: Settlement, session: int) -> None:
         """Settle, however long the database stays away: the outcome is known only here."""
         while True:
@@ -222,6 +235,13 @@ class Dispatcher:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+
+
+def _learn(domain: str, host: str) -> None:
+    try:
+        families.learn(domain, host)
+    except Error as error:
+        logger.warning("the provider of %s was not learned: %s", domain, error)
 
 
 def _claimed(session: int, tier: int, limit: int) -> list[Job]:

@@ -14,7 +14,7 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import JsonbLoader
 
 Params = Sequence[Any] | Mapping[str, Any]
-Row = Any  # a named tuple; its fields are the statement's column names
+Row = Any  # a named tuple; its fields are the statement's column names. Or None, where there may be none
 
 
 def rows(statement: LiteralString, params: Params = (), *, using: str = "default") -> list[Row]:
@@ -35,7 +35,7 @@ def count(statement: LiteralString, params: Params = (), *, using: str = "defaul
         return cursor.rowcount
 
 
-def one(statement: LiteralString, params: Params = (), *, using: str = "default") -> Row | None:
+def one(statement: LiteralString, params: Params = (), *, using: str = "default") -> Row:
     """Run one statement and return its first row, or None."""
     found = rows(statement, params, using=using)
     return found[0] if found else None

@@ -63,7 +63,7 @@ def sealed_keys(key_ids: list[int]) -> dict[int, bytes]:
     return {row.id: bytes(row.private_sealed) for row in sql.rows(READ_SEALED, [key_ids])}
 
 
-def _standing(row: "sql.Row") -> Standing:
+def _standing(row: sql.Row) -> Standing:
     keys = tuple((algorithm, selector, key) for algorithm, selector, key in row.keys or [])
     wanted = tuple(key for key in keys if key[0] == "rsa-sha256" or row.ed25519)
     return Standing(
