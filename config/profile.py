@@ -33,10 +33,11 @@ class Ports:
     postgresql: int
 
     @classmethod
-    def following(cls, web: int) -> Ports:
-        """Raises ValueError if `web` is not a port an ordinary user may open."""
+    def following(cls, port: str) -> Ports:
+        """Raises ValueError if `port` is not one an ordinary user may open."""
+        web = int(port) if port.isdecimal() else 0
         if not 1024 <= web <= 65535:
-            raise ValueError(f"PORT wants a number from 1024 to 65535, not {web}")
+            raise ValueError(f"PORT wants a number from 1024 to 65535, not {port!r}")
         first = FIRST_PORT + web % BLOCKS * BLOCK
         return cls(web, *range(first, first + 5))
 

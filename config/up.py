@@ -34,7 +34,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the supervisor takes over
     places = Places(CHECKOUT)
     try:
-        ports = Ports.following(int(os.environ.get("PORT", "8000")))
+        ports = Ports.following(os.environ.get("PORT", "8000"))
         with alone(places.running, f"http://127.0.0.1:{ports.web}"):
             if list(words) == ["remove"]:
                 of_checkout(CHECKOUT).remove()
@@ -42,9 +42,9 @@ def main(words: Sequence[str]) -> int:
             return _up_and_down(places, ports)
     except AlreadyRunning as other:
         return _fail(f"This checkout runs already, at {other}. Stop that one first (Ctrl-C where it runs).")
-    except ValueError as error:
+    except (ValueError, CannotStart) as error:
         return _fail(str(error))
-    except (CannotStart, EmbeddedError) as error:
+    except EmbeddedError as error:
         return _fail(f"{error}\n`make clean` starts anew; it removes the data of this checkout.")
     except KeyboardInterrupt:
         return 130

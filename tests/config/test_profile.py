@@ -15,8 +15,8 @@ URLS = Urls(owner="postgresql://owner", app="postgresql://app", superuser="postg
 
 
 def test_secrets_are_drawn_once_and_readable_by_nobody_else(tmp_path: Path) -> None:
-    first = environment(Places(tmp_path), Ports.following(8000), URLS)
-    second = environment(Places(tmp_path), Ports.following(8000), URLS)
+    first = environment(Places(tmp_path), Ports.following("8000"), URLS)
+    second = environment(Places(tmp_path), Ports.following("8000"), URLS)
     assert first == second
     assert stat.S_IMODE(Places(tmp_path).environment.stat().st_mode) == 0o600
     assert len({first[name] for name in ("SECRET_KEY", "AO_MASTER_KEYS", "AO_VERP_KEYS")}) == 3
@@ -24,15 +24,15 @@ def test_secrets_are_drawn_once_and_readable_by_nobody_else(tmp_path: Path) -> N
 
 
 def test_another_port_moves_addresses_and_keeps_secrets(tmp_path: Path) -> None:
-    first = environment(Places(tmp_path), Ports.following(8000), URLS)
-    moved = environment(Places(tmp_path), Ports.following(8100), URLS)
+    first = environment(Places(tmp_path), Ports.following("8000"), URLS)
+    moved = environment(Places(tmp_path), Ports.following("8100"), URLS)
     assert moved["PUBLIC_URL"] == "http://127.0.0.1:8100"
     assert moved["AO_NAMESERVERS"] != first["AO_NAMESERVERS"]
     assert moved["SECRET_KEY"] == first["SECRET_KEY"]
 
 
 def test_the_file_says_what_the_environment_says_and_no_superuser(tmp_path: Path) -> None:
-    said = environment(Places(tmp_path), Ports.following(8000), URLS)
+    said = environment(Places(tmp_path), Ports.following("8000"), URLS)
     text = Places(tmp_path).environment.read_text()
     assert text == "".join(f"{name}={value}\n" for name, value in said.items())
     assert URLS.superuser not in text
@@ -40,22 +40,22 @@ def test_the_file_says_what_the_environment_says_and_no_superuser(tmp_path: Path
 
 @pytest.mark.parametrize("other", [8001, 8002, 8080, 8100, 9000, 8010])
 def test_checkouts_on_different_ports_share_none(other: int) -> None:
-    assert not set(astuple(Ports.following(8000))) & set(astuple(Ports.following(other)))
+    assert not set(astuple(Ports.following("8000"))) & set(astuple(Ports.following(str(other))))
 
 
 @pytest.mark.parametrize("web", [1024, 8000, 11_099, 65_535])
 def test_what_follows_stays_below_the_ports_kernels_hand_to_clients(web: int) -> None:
-    assert all(10_000 <= port < 32_768 for port in astuple(Ports.following(web))[1:])
+    assert all(10_000 <= port < 32_768 for port in astuple(Ports.following(str(web)))[1:])
 
 
-@pytest.mark.parametrize("web", [0, 80, 1023, 65_536, -1])
-def test_a_port_an_ordinary_user_may_not_open_is_refused(web: int) -> None:
+@pytest.mark.parametrize("port", ["", "x", "0", "80", "1023", "65536", "-1", "8000.5"])
+def test_a_port_an_ordinary_user_may_not_open_is_refused(port: str) -> None:
     with pytest.raises(ValueError, match="PORT"):
-        Ports.following(web)
+        Ports.following(port)
 
 
 def test_a_port_somebody_listens_on_is_found(unused_port: int) -> None:
-    ports = Ports.following(unused_port)
+    ports = Ports.following(str(unused_port))
     assert unused_port not in ports.taken()
     with socket.create_server(("127.0.0.1", unused_port)):
         assert unused_port in ports.taken()
