@@ -368,8 +368,6 @@ class Conversation(asyncio.Protocol):
         if self._fault is not None:
             return
         try:
-            if not self._expected:
-                raise Ended(Fault.MALFORMED, "the server spoke out of turn")
             for reply in self._reader.feed(data):
                 if not self._expected:
                     raise Ended(Fault.MALFORMED, "more replies than commands")

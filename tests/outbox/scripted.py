@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from outbox.delivery import Envelope, Route, Security, clock
+from outbox.delivery import Envelope, Limits, Reply, Route, Security, SmtpTransport, clock
 from reputation.resolver import Exchanger, Exchangers
 
 
@@ -179,6 +179,12 @@ class Server:
         raise ConnectionResetError
 
 
+async def stop_reading(session: Session) -> bytes:
+    session.writer.transport.pause_reading()
+    session.writer.write(b"354 go on\r\n")
+    return b"354"
+
+
 class Zone:
     """Answers for mail exchangers: `hosts` by domain, in order; one domain's hosts are one site."""
 
@@ -212,6 +218,32 @@ def relay(port: int, **given: Any) -> Route:
 
 async def cleared() -> float:
     return clock() + 5
+
+
+ONE = Zone(one=[("mx.one.test", "127.0.0.1")])
+SHORT = 0.2  # seconds, where a test waits for a limit to be reached
+
+
+@asynccontextmanager
+async def transport(
+    zone: Zone = ONE, limits: Limits | None = None, **given: Any
+) -> AsyncIterator[SmtpTransport]:
+    made = SmtpTransport(zone, limits, **given)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def deliver(server: Server, **given: Any) -> Reply:
+    """One message on a transport of its own, through the direct route."""
+    timeouts = given.pop("timeouts", None)
+    async with server.listening(), transport(timeouts=timeouts) as out:
+        reply = await out.deliver(envelope(), direct(server.port), given.pop("clear", cleared))
+        for session in server.sessions:
+            if not (reply.code and reply.fault is None):
+                await session.over.wait()
+        return reply
 
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
