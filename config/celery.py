@@ -14,6 +14,7 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("outbox")
+app.set_default()  # also for threads that did not make it: the alarm kicks from one
 
 
 def _transport_options(url: str) -> dict[str, Any]:

@@ -207,7 +207,9 @@ WITH given AS MATERIALIZED (
                                           WHEN m.status = 'queued' THEN g.fault ELSE '' END
     FROM moved AS m JOIN given AS g USING (id)
 )
-SELECT id, lane_id, CASE WHEN status IN ('queued', 'deferred') THEN next_attempt_at END AS due FROM moved
+SELECT id, lane_id, CASE WHEN status IN ('queued', 'deferred') THEN next_attempt_at END AS due,
+       (SELECT pg_notify('ao_settled', '')) AS told
+FROM moved
 """
 
 TELL_SETTLED: Final[LiteralString] = "SELECT pg_notify('ao_settled', '')"
@@ -381,12 +383,9 @@ def claim(session: int, *, tier: int, limit: int, lanes: int = 64) -> list[Claim
         return []
     usable = [lane.id for lane in awake if not lane.stopped]
     quantum = max(limit // max(len(usable), 1), 1)
-    with transaction.atomic():
-        sql.rows(PIN_PLAN)
-        fields = {"session": session, "lanes": usable, "quantum": quantum, "limit": limit}
-        taken = sql.rows(TAKE, fields) if usable else []
-        lull = {"lanes": [lane.id for lane in awake], "stopped": [lane.stopped for lane in awake]}
-        sql.count(LULL, {**lull, "naps": NAPS, "never": NEVER})
+    take = {"session": session, "lanes": usable, "quantum": quantum, "limit": limit}
+    lull = {"lanes": [lane.id for lane in awake], "stopped": [lane.stopped for lane in awake]}
+    _, taken, _ = sql.together((PIN_PLAN, {}), (TAKE, take), (LULL, {**lull, "naps": NAPS, "never": NEVER}))
     return [Claimed(*row) for row in taken]
 
 
@@ -422,10 +421,9 @@ def settle(session: int, settlements: Sequence[Settlement]) -> set[UUID]:
     """Write what became of these attempts; the answer holds those that were still ours to settle."""
     given = [{name: getattr(one, name) for name in Settlement.__slots__} for one in settlements]
     fields = {"settled": _json(given), "session": session, "resend": RESEND_AFTER, "never": NEVER}
-    with transaction.atomic():
-        moved = sql.rows(SETTLE, fields)
-        _wake([row for row in moved if row.due])
-        sql.rows(TELL_SETTLED)
+    moved = sql.rows(SETTLE, fields)
+    # After the commit of the settle: a lane that is not woken, because we died between the two, is found by the poll.
+    _wake([row for row in moved if row.due])
     return {row.id for row in moved}
 
 

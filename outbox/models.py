@@ -277,8 +277,8 @@ class Delivery(models.Model):
                 condition=Q(status__in=WAITING),
                 name="delivery_due",
             ),
-            # settle and rescue: what one worker session holds
-            models.Index(fields=["session"], condition=Q(status="sending"), name="delivery_leased"),
+            # clear by (session, id), rescue by session: what one worker session holds
+            models.Index(fields=["session", "id"], condition=Q(status="sending"), name="delivery_leased"),
             # expire: what waits past its life
             models.Index(
                 fields=["expires_at"], condition=Q(status__in=["held", *WAITING]), name="delivery_expiring"

@@ -4,6 +4,7 @@ Statements are constants of the room that owns the data; nothing else builds SQL
 Django's database errors, so a lost connection is noticed and replaced at the next use.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -39,6 +40,18 @@ def one(statement: LiteralString, params: Params = (), *, using: str = "default"
     """Run one statement and return its first row, or None."""
     found = rows(statement, params, using=using)
     return found[0] if found else None
+
+
+def together(*statements: tuple[LiteralString, Params], using: str = "default") -> list[list[Row]]:
+    """Run statements in one round trip and one transaction; each sees what those before it wrote."""
+    connection = connections[using]
+    connection.ensure_connection()
+    with contextlib.ExitStack() as stack, connection.wrap_database_errors:
+        with connection.connection.pipeline():
+            cursors = [stack.enter_context(_cursor(using)) for _ in statements]
+            for cursor, (statement, params) in zip(cursors, statements, strict=True):
+                cursor.execute(statement, params)
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 @contextmanager

@@ -245,7 +245,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('status', 'sending')), fields=['session'], name='delivery_leased'),
+            index=models.Index(condition=models.Q(('status', 'sending')), fields=['session', 'id'], name='delivery_leased'),
         ),
         migrations.AddIndex(
             model_name='delivery',

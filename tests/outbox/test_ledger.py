@@ -1,6 +1,7 @@
 """The ledger on a real database: every guard tried from both sides."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -418,3 +419,33 @@ def test_a_partition_cannot_be_rewritten_behind_its_parent(caller: Caller) -> No
     child = sql.one("SELECT tableoid::regclass::text AS name FROM outbox_event LIMIT 1").name
     with pytest.raises(Error, match="permission denied"), connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {child}")
+
+
+def test_a_clearance_that_meets_a_trip_waits_for_its_commit_and_then_sees_it(
+    live_db: Any, caller: Caller, session: int
+) -> None:
+    post(caller)
+    [one] = claim(session)
+    with psycopg.connect(live_db.app) as tripping, ThreadPoolExecutor(1) as worker:
+        tripping.execute("SELECT pg_advisory_xact_lock(20559, 1)")
+        tripping.execute("INSERT INTO reputation_openstop VALUES ('all', 1, now(), 'rita', '')")
+        cleared = worker.submit(_clear_elsewhere, session, one)
+        with psycopg.connect(live_db.app, autocommit=True) as watcher:
+            while not (waits(watcher) or cleared.done()):
+                pass
+        assert not cleared.done()
+        tripping.commit()
+        assert cleared.result(10) == set()
+
+
+def waits(watcher: psycopg.Connection[Any]) -> bool:
+    """Whether anybody waits for an advisory lock."""
+    found = watcher.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted LIMIT 1")
+    return found.rowcount > 0
+
+
+def _clear_elsewhere(session: int, one: Claimed) -> set[UUID]:
+    try:
+        return clear(session, [one])
+    finally:
+        connection.close()
