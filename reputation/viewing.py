@@ -1,0 +1,138 @@
+"""Admin pages that only show: what the ledger wrote, people read.
+
+Guarantees: nothing is added, changed or deleted here, by nobody, a superuser included; a list costs the same
+over a thousand rows or a hundred million: it is read by its key, counted no further than ``COUNTED``, and
+stopped when it takes longer than ``PATIENCE``. Refuses to interpret what agents and servers wrote: text is
+shown escaped, and what would hide or turn it is spelled out.
+"""
+
+import unicodedata
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
+
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db import OperationalError, transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from psycopg.errors import QueryCanceled
+
+from reputation import sql
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+    AnyPaginator = Paginator[Any]
+else:
+    ModelAdmin, TabularInline, AnyPaginator = admin.ModelAdmin, admin.TabularInline, Paginator
+
+PAGE: Final = 50
+COUNTED: Final = 20 * PAGE
+PATIENCE: Final[LiteralString] = "SET LOCAL statement_timeout = '4s'"
+
+TOO_LONG: Final = "That took more than four seconds and was stopped. Search for an id, or choose a period."
+
+# The zero-width joiners stay as they are: emoji and Persian need them.
+_JOINERS: Final = "\u200c\u200d"
+_HIDING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+class CappedPaginator(AnyPaginator):
+    """Counts as far as anybody will leaf: ``count(*)`` over millions of rows answers no question."""
+
+    @cached_property
+    def count(self) -> int:
+        return cast("QuerySet[Model]", self.object_list)[:COUNTED].count()
+
+
+def _never(self: Any, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG001
+    return False
+
+
+class FixedOnce(ModelAdmin):
+    """Rows that stay: names which scopes are made of cannot change, and what is in use is switched off instead."""
+
+    fixed: tuple[str, ...] = ()
+    list_per_page = PAGE
+    save_on_top = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        always = tuple(cast("tuple[str, ...]", super().get_readonly_fields(request, obj)))
+        return (*self.fixed, *always) if obj else always
+
+    has_delete_permission = _never
+
+
+class ReadOnly(ModelAdmin):
+    """A list and a page to look at. Ordered by key, since the keys of large tables sort by time."""
+
+    actions = None
+    ordering = ("-pk",)
+    sortable_by = ()
+    paginator = CappedPaginator
+    list_per_page = list_max_show_all = PAGE
+    show_full_result_count = False
+    change_list_template = "admin/viewing_list.html"
+    change_form_template = "admin/viewing_page.html"
+
+    has_add_permission = has_change_permission = has_delete_permission = _never
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, within ``PATIENCE``: rendered here, because its queries run while it is rendered."""
+        try:
+            with transaction.atomic():
+                sql.count(PATIENCE)
+                response = super().changelist_view(request, {"counted": COUNTED, **(extra_context or {})})
+                return response.render() if isinstance(response, TemplateResponse) else response
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled) or not request.GET:
+                raise
+        self.message_user(request, TOO_LONG, messages.WARNING)
+        return HttpResponseRedirect(request.path)
+
+
+class ReadOnlyInline(TabularInline):
+    """Rows of another table on the page of the row they belong to."""
+
+    extra = max_num = 0
+    can_delete = False
+
+    has_add_permission = has_change_permission = has_delete_permission = _never
+
+
+def confirm(site: ModelAdmin, request: HttpRequest, **context: Any) -> TemplateResponse:
+    """A page that asks before something is done: ``title``, ``question``, ``button`` and ``back``."""
+    shown = {**site.admin_site.each_context(request), "opts": site.opts, **context}
+    return TemplateResponse(request, "admin/confirm.html", shown)
+
+
+def visible(text: str) -> str:
+    """Text as it is, but for line ends and tabs every character that hides or turns it spelled out."""
+    return "".join(_spelled(character) if _hides(character) else character for character in text)
+
+
+def block(text: str) -> SafeString:
+    """Text of others over several lines, escaped."""
+    return format_html('<pre class="ao-text">{}</pre>', visible(text.replace("\r\n", "\n")))
+
+
+def chip(word: str, note: str = "") -> SafeString:
+    """A status, coloured by its word; the word stays, since colour alone tells some people nothing."""
+    return format_html('<span class="ao-chip ao-{}">{}{}</span>', word, word, f" {note}" if note else "")
+
+
+def _hides(character: str) -> bool:
+    return (
+        not character.isprintable()
+        and character not in "\n\t" + _JOINERS
+        and unicodedata.category(character) in _HIDING
+    )
+
+
+def _spelled(character: str) -> str:
+    return f"\\u{ord(character):04x}"
