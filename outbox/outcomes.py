@@ -133,8 +133,10 @@ DEFERRALS: Final = refusals.DEFERRALS | {
     outcome.code for outcome in _BEFORE_THE_DOT.values() if outcome.status is Status.DEFERRED
 }
 
-# A 5yz here refuses the connection or our login: the next host or a mended setting may take the message.
-_NOT_ABOUT_THE_MESSAGE: Final = frozenset({Phase.CONNECT, Phase.GREETING, Phase.STARTTLS, Phase.AUTH})
+# A 5yz here refuses the connection, our name or our login: the next host or a mended setting may take the message.
+_NOT_ABOUT_THE_MESSAGE: Final = frozenset(
+    {Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.AUTH}
+)
 
 
 def interpret(reply: Reply, relay: bool) -> Outcome:

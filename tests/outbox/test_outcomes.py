@@ -120,10 +120,10 @@ def test_a_relay_that_does_not_resolve_is_not_the_recipients_fault(fault):
     assert (got.status, got.code, got.about) == (Status.DEFERRED, "host_unreachable", "")
 
 
-@pytest.mark.parametrize("phase", [Phase.CONNECT, Phase.GREETING, Phase.STARTTLS, Phase.AUTH])
+@pytest.mark.parametrize("phase", [Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.AUTH])
 def test_a_5yz_to_the_connection_or_our_login_is_not_a_verdict_on_the_message(phase):
     assert outcome(phase, 554, "No SMTP service here").status is Status.DEFERRED
-    assert outcome(Phase.EHLO, 554, "No SMTP service here").status is Status.BOUNCED
+    assert outcome(Phase.MAIL, 554, "No SMTP service here").status is Status.BOUNCED
 
 
 def test_a_refusal_read_before_the_hang_up_is_the_better_testimony():
