@@ -57,7 +57,8 @@ def database(url: str) -> dict[str, Any]:
         "HOST": query.pop("host", unquote(parts.hostname or "")),
         "PORT": query.pop("port", str(parts.port or "")),
         "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": True,
+        # A lost connection is noticed by the query that opens a request, which then asks again (outbox.keys).
+        "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {"prepare_threshold": 2, "connect_timeout": 3, **query},
     }
 
@@ -90,19 +91,20 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "ninja",
     "reputation",
     "outbox",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "outbox.pages.Sessions",
+    "outbox.pages.Common",
+    "outbox.pages.Csrf",
+    "outbox.pages.Authentication",
+    "outbox.pages.Messages",
+    "outbox.pages.XFrameOptions",
+    "outbox.pages.ContentSecurity",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

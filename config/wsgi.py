@@ -9,3 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
 from config import celery  # noqa: E402, F401  needs the settings
+from outbox.checks import refuse_to_start  # noqa: E402  needs the settings
+
+refuse_to_start()

@@ -8,6 +8,7 @@ Refuses rather than repairs: address lists, comments, source routes, quoted loca
 parser that takes the first address of `b@y,c@z` mails somebody nobody asked for. No DNS, no clock.
 """
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ def _split(text: str) -> tuple[str, str]:
     return "", text
 
 
+@functools.lru_cache(maxsize=10_000)
 def _validated(addr: str) -> tuple[str, str]:
     """Local part and A-label of one address without a display name."""
     _check_lengths(addr)

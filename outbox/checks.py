@@ -1,1 +1,67 @@
-"""System checks: what must not start."""
+"""System checks: what must not start. Celery's workers and the web process run them before they serve."""
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+MIN_KEY: int = 16
+
+
+@checks.register()
+def deployment(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ARG001 Django passes it by name
+    """Settings that together would send what nobody meant to send, or could not send at all."""
+    if os.environ.get("AO_CHECKING"):  # linters and type checkers load the settings without a deployment
+        return []
+    return [*_names(), *_secrets()]
+
+
+def refuse_to_start() -> None:
+    """Run the checks.
+
+    Raises:
+        ImproperlyConfigured: one of them is an error.
+    """
+    serious = [message for message in checks.run_checks() if message.is_serious()]
+    if serious:
+        raise ImproperlyConfigured("\n".join(str(message) for message in serious))
+
+
+def _names() -> Iterator[checks.CheckMessage]:
+    simulated = settings.AO_ALLOW_LOOPBACK and _only_loopback()
+    if settings.AO_ALLOW_TEST_NAMES and not simulated:
+        yield checks.Error(
+            "AO_ALLOW_TEST_NAMES is set, and mail would be delivered to hosts that are not loopback.",
+            hint="Unset it in production; with the simulator set AO_ALLOW_LOOPBACK and loopback AO_NAMESERVERS.",
+            id="outbox.E001",
+        )
+    if settings.DEBUG and not simulated:
+        yield checks.Error(
+            "DEBUG is set, and mail would be delivered to real hosts.",
+            hint="Unset DEBUG, or deliver to the simulator.",
+            id="outbox.E002",
+        )
+
+
+def _secrets() -> Iterator[checks.CheckMessage]:
+    if not settings.AO_MASTER_KEYS:
+        yield checks.Error(
+            "AO_MASTER_KEYS is empty: signing keys could not be unsealed, so nothing could be sent.",
+            hint="Set it to a key made by `reputation.vault.new_master_key`, kept outside the database.",
+            id="outbox.E003",
+        )
+    if not settings.AO_VERP_KEYS or any(len(key) < MIN_KEY for key in settings.AO_VERP_KEYS):
+        yield checks.Error(
+            f"AO_VERP_KEYS needs keys of {MIN_KEY} characters or more: they sign the return-paths.",
+            hint="Set it to random text, the newest key first.",
+            id="outbox.E004",
+        )
+
+
+def _only_loopback() -> bool:
+    servers = settings.AO_NAMESERVERS
+    return bool(servers) and all(ipaddress.ip_address(host).is_loopback for host, _ in servers)

@@ -80,6 +80,6 @@ def runs(agent_id: int, stream_id: int, domain_id: int | None, names: Iterable[s
     """Those of an agent's runs that exist already, by name."""
     fields = {"agent": agent_id, "stream": stream_id, "domain": domain_id, "names": sorted(names)}
     return {
-        row.name: KnownRun(row.id, row.name, tuple(row.lineage), row.cancelled, row.lanes)
+        row.name: KnownRun(row.id, row.name, tuple(row.lineage), row.cancelled, sql.loads(row.lanes))
         for row in sql.rows(RUNS, fields)
     }

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db import transaction
 
 from outbox import alarm, answers, facts, ids, ledger, runs
@@ -128,6 +129,7 @@ def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, Known
         stopped_scope=next((scope for scope in place.stops if scope in mine), None),
         run_cancelled=run.cancelled if run else False,
         exempt=caller.exempt,
+        test_names=settings.AO_ALLOW_TEST_NAMES,
     )
 
 

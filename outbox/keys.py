@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, LiteralString
 
-from django.db import Error
+from django.db import Error, InterfaceError, OperationalError, connection
 
 from outbox.models import Agent, ApiKey
 from outbox.problems import Refused, refused
@@ -154,7 +154,7 @@ def authenticate(header: str | None) -> Caller:
     key = read(bearer[1]) if bearer else None
     if key is None:
         raise _unknown()
-    row = sql.one(FIND, [key.prefix])
+    row = _found(key.prefix)
     if not key.matches(row.secret_hash if row else _NOBODY) or row is None or row.revoked:
         raise _unknown()
     if row.expired:
@@ -164,6 +164,17 @@ def authenticate(header: str | None) -> Caller:
     if row.unnoted:
         _note_use(row.id)
     return _caller(row)
+
+
+def _found(prefix: str) -> sql.Row:
+    """The key's row. A connection lost since the last request is replaced, once: nothing was done on it yet."""
+    try:
+        return sql.one(FIND, [prefix])
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return sql.one(FIND, [prefix])
 
 
 def _unknown() -> Refused:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from outbox.payloads import Draft
-from outbox.problems import Problem
+from outbox.problems import Problem, Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Facts:
     stopped_scope: str | None
     run_cancelled: bool
     exempt: bool
+    test_names: bool  # names under .test exist here: a simulated world
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,20 @@ def scope_is_open(_draft: Draft, facts: Facts) -> Finding:
     )
 
 
+def names_are_of_this_world(draft: Draft, facts: Facts) -> Finding:
+    """Names under .test (RFC 6761 §6.2) are for simulators; in the world they only cost reputation."""
+    made_up = [mailbox for mailbox in draft.recipients if mailbox.domain.endswith(".test")]
+    if facts.test_names or not made_up:
+        return None
+    wrong = [
+        Violation(f"/{field}/{place}", "bad_address", "Names under .test do not exist.")
+        for field in ("to", "cc", "bcc")
+        for place, mailbox in enumerate(getattr(draft, field))
+        if mailbox.domain.endswith(".test")
+    ]
+    return Problem("validation_failed", "Names under .test do not exist.", violations=tuple(wrong))
+
+
 def run_is_open(draft: Draft, facts: Facts) -> Finding:
     """A cancelled run stays cancelled."""
     if not facts.run_cancelled:
@@ -104,4 +119,10 @@ def sender_is_in_lane(draft: Draft, facts: Facts) -> Finding:
     )
 
 
-RULES: Final[Sequence[Rule]] = (scope_is_open, lane_is_ready, run_is_open, sender_is_in_lane)
+RULES: Final[Sequence[Rule]] = (
+    scope_is_open,
+    lane_is_ready,
+    names_are_of_this_world,
+    run_is_open,
+    sender_is_in_lane,
+)

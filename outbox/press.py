@@ -19,7 +19,7 @@ from outbox.addresses import Mailbox
 from outbox.compose import Attachment, Composed, Content, check, compose, for_delivery
 from outbox.delivery import Envelope, Route, Security
 from outbox.ledger import Claimed
-from reputation import signing
+from reputation import signing, sql
 from reputation.signing import Algorithm, Signer
 from reputation.standing import Standing, sealed_keys, standings
 from reputation.vault import vault
@@ -144,7 +144,7 @@ def _feedback_id(agent: str, standing: Standing) -> str:
 
 
 def _content(row: Any, parts: Sequence[Any]) -> Content:
-    people = row.addressing
+    people = sql.loads(row.addressing)
     return Content(
         message_id=row.header_id,
         date=row.created_at,
@@ -155,7 +155,7 @@ def _content(row: Any, parts: Sequence[Any]) -> Content:
         subject=row.subject,
         text=row.text,
         html=row.html,
-        headers=tuple((name, value) for name, value in row.headers),
+        headers=tuple((name, value) for name, value in sql.loads(row.headers)),
         attachments=tuple(
             Attachment(part.filename, part.content_type, bytes(part.content), part.content_id)
             for part in parts

@@ -140,7 +140,7 @@ def _deliveries(messages: Iterable[UUID]) -> defaultdict[UUID, list[sql.Row]]:
 
 
 def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
-    decision = row.decision
+    decision = sql.loads(row.decision)
     accepted = Accepted(
         id=row.id,
         status=str(message_status([Status(each.status) for each in deliveries])),
@@ -152,7 +152,7 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
         reasons=tuple(decision["reasons"]),
         policy_version=decision["policy_version"],
         deliveries=tuple(_delivery(each) for each in deliveries),
-        refused=tuple(row.refused),
+        refused=tuple(sql.loads(row.refused)),
         budget={},
         scheduled_at=row.scheduled_at,
         expires_at=row.expires_at,

@@ -1,7 +1,8 @@
 """One way to run hand-written SQL: on Django's connection, bound by the server, prepared when used again.
 
 Statements are constants of the room that owns the data; nothing else builds SQL from text. Errors surface as
-Django's database errors, so a lost connection is noticed and replaced at the next use.
+Django's database errors, so a lost connection is noticed and replaced at the next use. JSON comes as text, as Django's
+connections have it: ``loads`` reads it.
 """
 
 import contextlib
@@ -9,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
+import orjson
 import psycopg
 from django.db import connections
 from psycopg.rows import namedtuple_row
-from psycopg.types.json import JsonbLoader
 
+loads = orjson.loads
 Params = Sequence[Any] | Mapping[str, Any]
 Row = Any  # a named tuple; its fields are the statement's column names. Or None, where there may be none
 
@@ -62,6 +64,4 @@ def _cursor(using: str) -> Iterator[psycopg.Cursor[Row]]:
         connection.wrap_database_errors,
         psycopg.Cursor(connection.connection, row_factory=namedtuple_row) as cursor,
     ):
-        # Django's own loader hands out text, for its JSONField to parse
-        cursor.adapters.register_loader("jsonb", JsonbLoader)
         yield cursor

@@ -64,7 +64,7 @@ def sealed_keys(key_ids: list[int]) -> dict[int, bytes]:
 
 
 def _standing(row: sql.Row) -> Standing:
-    keys = tuple((algorithm, selector, key) for algorithm, selector, key in row.keys or [])
+    keys = tuple((algorithm, selector, key) for algorithm, selector, key in sql.loads(row.keys or "[]"))
     wanted = tuple(key for key in keys if key[0] == "rsa-sha256" or row.ed25519)
     return Standing(
         domain_id=row.domain_id,

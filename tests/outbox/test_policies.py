@@ -20,6 +20,7 @@ FACTS = Facts(
     stopped_scope=None,
     run_cancelled=False,
     exempt=False,
+    test_names=False,
 )
 
 
@@ -40,6 +41,7 @@ def test_nothing_in_the_way_is_a_release() -> None:
         ({"domain": None}, {}, "lane_not_ready"),  # nothing enrolled
         ({"stopped_scope": "agents"}, {}, "stopped"),
         ({"run_cancelled": True}, {"agent": {"run_id": "r-1"}}, "run_cancelled"),
+        ({}, {"to": ["a@example.org", "b@gmail.test"]}, "validation_failed"),  # a simulator's name
         ({}, {"from": "ceo@acme.test"}, "sender_not_in_lane"),  # the organisational domain itself
         ({}, {"from": "ada@evil.agents.acme.test"}, "sender_not_in_lane"),  # below the sending domain
         ({}, {"from": "ada@agents.acme.test.evil.example"}, "sender_not_in_lane"),

@@ -1,0 +1,55 @@
+"""What must not start."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from outbox.checks import deployment, refuse_to_start
+
+SOUND: dict[str, Any] = {
+    "DEBUG": False,
+    "AO_MASTER_KEYS": ["k"],
+    "AO_VERP_KEYS": ["0123456789abcdef"],
+    "AO_ALLOW_TEST_NAMES": False,
+    "AO_ALLOW_LOOPBACK": False,
+    "AO_NAMESERVERS": [],
+}
+SIMULATED = {"AO_ALLOW_LOOPBACK": True, "AO_NAMESERVERS": [("127.0.0.1", 5353)]}
+
+
+def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
+    monkeypatch.delenv("AO_CHECKING", raising=False)
+    with override_settings(**(SOUND | changed)):
+        return [message.id for message in deployment(None)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "ids"),
+    [
+        ({}, []),
+        ({"AO_ALLOW_TEST_NAMES": True}, ["outbox.E001"]),  # made-up names and the real world
+        ({"AO_ALLOW_TEST_NAMES": True, "AO_ALLOW_LOOPBACK": True}, ["outbox.E001"]),  # the system's resolver
+        ({"AO_ALLOW_TEST_NAMES": True, **SIMULATED, "AO_NAMESERVERS": [("192.0.2.53", 53)]}, ["outbox.E001"]),
+        ({"AO_ALLOW_TEST_NAMES": True, **SIMULATED}, []),
+        ({"DEBUG": True}, ["outbox.E002"]),
+        ({"DEBUG": True, **SIMULATED}, []),
+        ({"AO_MASTER_KEYS": []}, ["outbox.E003"]),
+        ({"AO_VERP_KEYS": []}, ["outbox.E004"]),
+        ({"AO_VERP_KEYS": ["short"]}, ["outbox.E004"]),
+    ],
+)
+def test_settings_that_must_not_meet(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], ids: list[str]
+) -> None:
+    assert found(monkeypatch, **changed) == ids
+
+
+def test_an_error_stops_the_start_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AO_CHECKING", raising=False)
+    with (
+        override_settings(**(SOUND | {"DEBUG": True})),
+        pytest.raises(ImproperlyConfigured, match="Unset DEBUG"),
+    ):
+        refuse_to_start()
