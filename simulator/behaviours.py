@@ -202,7 +202,7 @@ async def inject_tls(talk: "Conversation", _to: Recipient) -> None:
     await talk.secure(b"250 2.0.0 injected\r\n")
 
 
-def _row(  # noqa: PLR0913  # the columns of the table
+def _row(
     name: str, step: Step, act: Act, *, keeps: bool = True, answers: bool = True, seconds: float = 0.0
 ) -> tuple[str, Behaviour]:
     return name, Behaviour(name, step, act, keeps=keeps, answers=answers, seconds=seconds)
