@@ -4,12 +4,18 @@ import base64
 import re
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 
+import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from dkim.canonicalization import Relaxed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from reputation import signing as room
 from reputation.signing import (
     PROTECTED,
     Algorithm,
@@ -151,6 +157,45 @@ def test_no_protected_byte_can_be_changed_and_no_protected_header_added(old, new
 def test_what_relays_do_to_white_space_is_forgiven(old, new):
     message = signed(signers=[RSA, EDWARDS])
     assert holds(message.replace(old, new, 1)) == [True, True]
+
+
+# What is hashed, against dkimpy's own reading of it
+
+WRITTEN = st.lists(
+    st.sampled_from([b" ", b"\t", b"\r\n", b"\n", b"\r", b"\x0b", b"a", b":", b";", b"b="])
+).map(b"".join)
+NAMED = st.sampled_from(
+    [b"To", b"TO", b"to ", b"From", b"sUBJECT", b"X-Ticket", b"DKIM-Signature", b"X-AO-Ref"]
+)
+LINES = st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b"a", b".", b"\xc3"]), max_size=40).map(b"".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(NAMED, WRITTEN), max_size=12))
+def test_the_headers_hashed_are_those_dkimpy_selects_as_it_writes_them(headers):
+    canonical = Relaxed.canonicalize_headers([(name, value + b"\r\n") for name, value in headers])
+    names = Counter(name for name, _ in canonical)
+    covered = [name for name in PROTECTED for _ in range(names[name] + 1)]
+    chosen = dkim.select_headers(canonical, covered)
+    assert room._hashed(room._protected(headers)) == b"".join(b"%s:%s" % header for header in chosen)
+
+
+@settings(max_examples=500, deadline=None)
+@given(LINES)
+def test_the_body_hashed_is_the_one_dkimpy_writes(body):
+    assert room._relaxed(body) == Relaxed.canonicalize_body(body)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LINES.map(lambda text: text.replace(b"\r\n", b"\r\n ")), LINES)
+def test_dkimpy_verifies_whatever_white_space_is_signed(value, body):
+    headers = (
+        *HEADERS[:2],
+        (b"Subject", b"x" + value.rstrip()),
+        *HEADERS[3:],
+        (b"to", value.rstrip() + b"y"),
+    )
+    assert holds(signed(headers, body, [RSA, EDWARDS])) == [True, True]
 
 
 # Independent verifiers: Mail::DKIM and OpenDKIM
