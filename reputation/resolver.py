@@ -39,6 +39,8 @@ TEMPORARY_TTL: Final = 30.0
 _HOST_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
+_RANDOM: Final = secrets.SystemRandom()
+
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -111,6 +113,15 @@ class _Seen:
     alias: bool = False
     own: bool = False
     problem: Problem | None = None
+    answers: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What was found for a domain, and every answer it was made of."""
+
+    found: Exchangers
+    answers: tuple[Answer, ...]
 
 
 @dataclass(eq=False)
@@ -136,6 +147,7 @@ class Resolver:
     _asking: dict[tuple[str, str], "asyncio.Task[Answer]"] = field(
         init=False, repr=False, default_factory=dict
     )
+    _findings: dict[str, _Finding] = field(init=False, repr=False, default_factory=dict)
     _gate: asyncio.Semaphore = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -164,24 +176,45 @@ class Resolver:
     async def exchangers(self, domain: str) -> Exchangers:
         """Hosts that take mail for `domain` (A-labels, any case), or the problem that there are none."""
         domain = _normal(domain)
+        known = self._known(domain)
+        return known if known is not None else await self._find(domain)
+
+    def _known(self, domain: str) -> Exchangers | None:
+        """What was found before, while every answer it was made of still holds."""
+        finding = self._findings.get(domain)
+        if finding is None:
+            return None
+        if all(self._cache.get((answer.name, answer.rdtype)) is answer for answer in finding.answers):
+            return _redrawn(finding.found)
+        del self._findings[domain]
+        return None
+
+    async def _find(self, domain: str) -> Exchangers:
         answer = await self.records(domain, "MX")
         if answer.problem is not None:
             return _nowhere(domain, answer.problem)
         if _is_null(answer.records):
             return _nowhere(domain, Problem.NULL_MX)
         if not answer.records:  # the address fallback exists only where there is no MX at all
-            return await self._reach(domain, {domain: 0}, implicit=True)
-        return await self._reach(domain, _ranked(answer.records), implicit=False)
+            return await self._reach(answer, {domain: 0}, implicit=True)
+        return await self._reach(answer, _ranked(answer.records), implicit=False)
 
-    async def _reach(self, domain: str, ranked: dict[str, int], *, implicit: bool) -> Exchangers:
+    async def _reach(self, answer: Answer, ranked: dict[str, int], *, implicit: bool) -> Exchangers:
         """Addresses of the candidates (host to preference), and the choice among them."""
         limit = min((ranked[host] for host in ranked if host in self.own_names), default=None)
         kept = [host for host in ranked if limit is None or ranked[host] < limit]
         if ranked and not kept:
-            return _nowhere(domain, Problem.NO_ROUTE)
+            return _nowhere(answer.name, Problem.NO_ROUTE)
         order = _shuffled(kept, ranked)[:MAX_HOSTS]
         seen = await asyncio.gather(*(self._look(host, ranked[host], implicit) for host in order))
-        return _choose(domain, seen, _site(kept))
+        found = _choose(answer.name, seen, _site(kept))
+        self._remember(_Finding(found, (answer, *(one for each in seen for one in each.answers))))
+        return found
+
+    def _remember(self, finding: _Finding) -> None:
+        self._findings[finding.found.domain] = finding
+        if len(self._findings) > MAX_ANSWERS:
+            del self._findings[next(iter(self._findings))]
 
     async def _look(self, host: str, preference: int, implicit: bool) -> _Seen:
         types = ("A", "AAAA") if self.ipv6 else ("A",)
@@ -190,7 +223,8 @@ class Resolver:
         good = tuple(address for address in found if _reachable(address, self.allow_private))
         own = any(address in self.own_addresses for address in found)
         alias = not implicit and any(answer.canonical != host for answer in answers)
-        return _Seen(host, preference, good, alias, own, None if good else _why_not(answers, found))
+        problem = None if good else _why_not(answers, found)
+        return _Seen(host, preference, good, alias, own, problem, tuple(answers))
 
     async def _ask(self, key: tuple[str, str]) -> Answer:
         async with self._gate:
@@ -300,8 +334,18 @@ def _is_null(records: Sequence[str]) -> bool:
 def _shuffled(hosts: Iterable[str], ranked: dict[str, int]) -> list[str]:
     """By preference, equal ones in random order (RFC 5321 §5.1)."""
     order = list(hosts)
-    secrets.SystemRandom().shuffle(order)
+    _RANDOM.shuffle(order)
     return sorted(order, key=ranked.__getitem__)
+
+
+def _redrawn(found: Exchangers) -> Exchangers:
+    """The same hosts, equal preferences shuffled anew."""
+    by_host = {each.host: each for each in found.hosts}
+    ranked = {each.host: each.preference for each in found.hosts}
+    if len(set(ranked.values())) == len(ranked):
+        return found
+    hosts = tuple(by_host[host] for host in _shuffled(by_host, ranked))
+    return Exchangers(found.domain, hosts, found.problem, found.site, found.why)
 
 
 def _choose(domain: str, seen: Sequence[_Seen], site: str) -> Exchangers:

@@ -384,6 +384,46 @@ def test_answers_are_kept_for_their_time_and_no_longer(names, kept):
     assert ask(zone, later, clock=clock) == [1, 1, 2]
 
 
+@pytest.mark.parametrize("gone", [("example.com", "MX"), ("mx.example.com", "A")])
+def test_what_was_found_holds_no_longer_than_the_answers_it_was_made_of(gone):
+    zone = Zone(dict(ONE))
+
+    async def moved(resolver: Resolver) -> list[Exchangers]:
+        before = await resolver.exchangers("example.com")
+        zone.names |= {"example.com": mx((10, "new.example.com"), (20, "mx.example.com"))}
+        zone.names |= {"new.example.com": a(PUBLIC), "mx.example.com": a(PUBLIC_2)}
+        same = await resolver.exchangers("example.com")
+        del resolver._cache._kept[gone]
+        return [before, same, await resolver.exchangers("example.com")]
+
+    before, same, after = ask(zone, moved)
+    assert same == before
+    assert after.hosts[-1].addresses == ((PUBLIC,) if gone[1] == "MX" else (PUBLIC_2,))
+    assert hosts(after) == (["new.example.com"] if gone[1] == "MX" else []) + ["mx.example.com"]
+
+
+def test_a_known_domain_is_answered_at_once():
+    async def twice(resolver: Resolver) -> Exchangers:
+        await resolver.exchangers("example.com")
+        with pytest.raises(StopIteration) as answered:  # not one turn of the loop
+            resolver.exchangers("Example.COM").send(None)
+        return answered.value.value
+
+    assert hosts(ask(Zone(ONE), twice)) == ["mx.example.com"]
+
+
+def test_findings_are_bounded(monkeypatch):
+    monkeypatch.setattr(room, "MAX_ANSWERS", 2)
+    names = {f"{name}.example": a(PUBLIC) for name in "abc"}
+
+    async def visit(resolver: Resolver) -> set[str]:
+        for name in names:
+            await resolver.exchangers(name)
+        return set(resolver._findings)
+
+    assert ask(Zone(names), visit) == {"b.example", "c.example"}
+
+
 @pytest.mark.parametrize(("ttl", "clamped"), [(0, 30), (60, 60), (10**6, 3600)])
 def test_a_ttl_is_taken_within_bounds(ttl, clamped):
     assert room._clamped(ttl, room.POSITIVE_TTL) == clamped
