@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -71,6 +71,14 @@ app.conf.update(
     beat_schedule_filename=os.environ.get("AO_BEAT_SCHEDULE", "var/celerybeat-schedule"),
 )
 app.autodiscover_tasks(["outbox"])
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def begin(**_: Any) -> None:
+    """A child works from its birth: it needs no kick, and no broker."""
+    from outbox import worker
+
+    worker.dispatcher()
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]

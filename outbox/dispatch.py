@@ -79,8 +79,10 @@ class Pipeline:
         assert route is not None
         try:
             return await self.transport.deliver(envelope, route, clear, gate)
-        except asyncio.CancelledError:
-            raise
+        except (
+            asyncio.CancelledError
+        ):  # the worker ends; the edge's word is that no byte of the dot was written
+            return Reply(Phase.CONNECT, None, "the worker ended", fault=Fault.STALE_CLEARANCE)
         except Exception:  # an edge that breaks its word must neither lose the delivery nor send it twice
             logger.exception("the edge failed on delivery %s", job.claimed.id)
             phase, fault = (Phase.DOT, Fault.CLOSED) if cleared else (Phase.CONNECT, Fault.NOT_CLEARED)

@@ -173,7 +173,6 @@ def _found(prefix: str) -> sql.Row:
     except (OperationalError, InterfaceError):
         if connection.in_atomic_block:
             raise
-        connection.close()
         return sql.one(FIND, [prefix])
 
 

@@ -34,4 +34,5 @@ def rouse() -> None:
 def keep_house() -> None:
     """Forget old answers, make the partitions of the months to come."""
     answers.forget()
+    house.forget_sessions()
     house.make_partitions()

@@ -59,6 +59,10 @@ class Room:
         """Places for new conversations."""
         return min(self.size - self.young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
 
+    def wide(self) -> bool:
+        """Whether a claim is worth it: few large ones rather than many small ones."""
+        return self.free() * 4 >= self.size
+
     def enter(self, deliveries: int) -> None:
         """So many were claimed; each is to be ``held`` once."""
         self.young += deliveries
@@ -126,12 +130,16 @@ class Dispatcher:
             self._poked.clear()
             if not await self._claim_all():
                 await self._rest()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        await self._drained(self._loop.time() + DRAIN_SECONDS)
+        await transport.close()
+
+    async def _drained(self, deadline: float) -> None:
+        """Let what was claimed end by itself until the deadline; hang up on the rest, and settle it."""
+        while self._tasks and (left := deadline - self._loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await transport.close()
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -139,8 +147,8 @@ class Dispatcher:
                 await self._poked.wait()
 
     async def _until_next(self) -> float:
-        if self._rooms[1].free() <= 0:
-            return POLL_SECONDS
+        if not all(room.wide() for room in self._rooms):
+            return POLL_SECONDS  # or sooner: the conversation that makes room says so
         try:
             seconds = await self._in_claimer(ledger.seconds_to_next)
         except Error:
@@ -151,10 +159,8 @@ class Dispatcher:
         """Claim for both tiers; True if there may be more to claim at once."""
         more = False
         for tier, room in enumerate(self._rooms):
-            free = room.free()
-            # few large claims rather than many small ones: wait until a quarter is free
-            if self._lease.session is not None and free > 0 and free * 4 >= room.size:
-                more |= await self._claim(tier, room, free)
+            if self._lease.session is not None and room.wide():
+                more |= await self._claim(tier, room, room.free())
         return more
 
     async def _claim(self, tier: int, room: Room, limit: int) -> bool:
@@ -189,7 +195,7 @@ class Dispatcher:
     async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room) -> None:
         with room.held():
             await self._pipeline.dispatch(job, pressed)
-        if room.free() * 4 >= room.size:
+        if room.wide():
             self._poked.set()
 
     async def _dispatch_heavy(self, job: Job, room: Room) -> None:

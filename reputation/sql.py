@@ -12,7 +12,8 @@ from typing import Any, LiteralString
 
 import orjson
 import psycopg
-from django.db import connections
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.rows import namedtuple_row
 
 loads = orjson.loads
@@ -48,7 +49,7 @@ def together(*statements: tuple[LiteralString, Params], using: str = "default") 
     """Run statements in one round trip and one transaction; each sees what those before it wrote."""
     connection = connections[using]
     connection.ensure_connection()
-    with contextlib.ExitStack() as stack, connection.wrap_database_errors:
+    with contextlib.ExitStack() as stack, _replaced_if_lost(connection), connection.wrap_database_errors:
         with connection.connection.pipeline():
             cursors = [stack.enter_context(_cursor(using)) for _ in statements]
             for cursor, (statement, params) in zip(cursors, statements, strict=True):
@@ -61,7 +62,23 @@ def _cursor(using: str) -> Iterator[psycopg.Cursor[Row]]:
     connection = connections[using]
     connection.ensure_connection()
     with (
+        _replaced_if_lost(connection),
         connection.wrap_database_errors,
         psycopg.Cursor(connection.connection, row_factory=namedtuple_row) as cursor,
     ):
         yield cursor
+
+
+@contextmanager
+def _replaced_if_lost(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Forget a connection that broke, so that the next statement opens a new one; a transaction ends by itself."""
+    try:
+        yield
+    except Error:
+        if (
+            connection.connection is not None
+            and connection.connection.closed
+            and not connection.in_atomic_block
+        ):
+            connection.close()
+        raise
