@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from outbox import ids
 from outbox.addresses import BadAddress, parse_mailbox
-from outbox.lifecycle import CODES, Status
+from outbox.lifecycle import CODES, MOVES, Status
 from outbox.models import Delivery, Message, Run
 from outbox.outcomes import Fault
 from reputation import sql
@@ -91,6 +91,11 @@ def event_query(words: str) -> Q:
     return NOTHING
 
 
+def lane_query(scope: str) -> Q:
+    """The lanes in a scope."""
+    return Q(scopes__contains=[scope])
+
+
 def uuid_of(words: str) -> UUID | None:
     """The key in this text, as PostgreSQL prints keys, or None."""
     try:
@@ -134,7 +139,7 @@ class CodeFilter(ClosedListFilter):
 
 class OutcomeFilter(ClosedListFilter):
     title = parameter_name = "outcome"
-    values = tuple(Status)
+    values = tuple(status for status in Status if status in MOVES[Status.SENDING])
 
 
 class FaultFilter(ClosedListFilter):

@@ -7,6 +7,7 @@ stays source text.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from outbox import ids, story
 from outbox.lifecycle import LEAST_FINISHED_FIRST, Status
 from outbox.models import Attachment, Attempt, Delivery, Message
 from reputation import sql
-from reputation.viewing import block, chip, visible
+from reputation.viewing import block, chip, stamp, visible
 
 ATTEMPTS_SHOWN: Final = 1000  # fifty recipients, twenty attempts each: more than any message is given
 
@@ -185,7 +186,8 @@ def _spelled(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _told(*facts: tuple[str, Any]) -> Facts:
     """Those that say something."""
-    return [(label, value) for label, value in facts if value not in {None, ""}]
+    shown = ((label, stamp(value) if isinstance(value, datetime) else value) for label, value in facts)
+    return [(label, value) for label, value in shown if value not in {None, ""}]
 
 
 def _mailboxes(people: Iterable[Mapping[str, str]]) -> str:

@@ -28,7 +28,17 @@ from reputation.models import (
     SwitchEvent,
 )
 from reputation.providers import OTHER
-from reputation.viewing import FixedOnce, ModelAdmin, ReadOnly, ReadOnlyInline, block, chip, confirm, visible
+from reputation.viewing import (
+    FixedOnce,
+    ModelAdmin,
+    ReadOnly,
+    ReadOnlyInline,
+    block,
+    chip,
+    clock,
+    confirm,
+    visible,
+)
 
 TXT_STRING: Final = 255  # RFC 1035 §3.3: one string of a TXT record; receivers join them (RFC 6376 §3.6.2.2)
 
@@ -44,7 +54,14 @@ class StreamAdmin(FixedOnce):
     fixed = ("name", "kind")
     readonly_fields = ("policy_version",)
     fields = ("name", "kind", "resend_uncertain", "policy_version")
-    list_display = ("name", "kind", "sending_domain", "policy_version", "resend_uncertain", "created_at")
+    list_display = (
+        "name",
+        "kind",
+        "sending_domain",
+        "policy_version",
+        "resend_uncertain",
+        clock("created_at"),
+    )
     list_filter = ("kind", "resend_uncertain")
     list_select_related = ("domain",)
     search_fields = ("name", "domain__name")
@@ -94,7 +111,7 @@ class SigningKeyInline(ReadOnlyInline):
     """Keys with the record to publish; the private half is not even read."""
 
     model = SigningKey
-    fields = readonly_fields = ("algorithm", "state_now", "created_at", "record", "moves")
+    fields = readonly_fields = ("algorithm", "state_now", clock("created_at"), "record", "moves")
     ordering = ("-pk",)
     verbose_name_plural = "signing keys"
 
@@ -238,7 +255,7 @@ class FamilyFilter(admin.SimpleListFilter):
 
 @admin.register(KnownDomain)
 class KnownDomainAdmin(ReadOnly):
-    list_display = ("domain", "family", "learned_at")
+    list_display = ("domain", "family", clock("learned_at"))
     list_filter = (FamilyFilter,)
     ordering = ("domain",)
     search_fields = ("=domain",)
@@ -247,8 +264,8 @@ class KnownDomainAdmin(ReadOnly):
 
 @admin.register(OpenStop)
 class OpenStopAdmin(ReadOnly):
-    list_display = ("scope", "tripped_at", "who", "reason", "epoch")
-    fields = ("scope", "tripped_at", "who", "reason", "epoch")
+    list_display = ("scope", clock("tripped_at"), "who", "reason", "epoch")
+    fields = ("scope", clock("tripped_at"), "who", "reason", "epoch")
     ordering = ("-epoch",)
     search_fields = ("scope", "who")
     search_help_text = "Scope, or who tripped it."
@@ -260,7 +277,7 @@ class OpenStopAdmin(ReadOnly):
 
 @admin.register(SwitchEvent)
 class SwitchEventAdmin(ReadOnly):
-    list_display = ("epoch", "at", "action_now", "scope", "who", "reason")
+    list_display = ("epoch", clock("at"), "action_now", "scope", "who", "reason")
     fields = ("epoch", "at", "action", "scope", "who", "reason_in_full")
     list_filter = ("action",)
     search_fields = ("scope", "who")

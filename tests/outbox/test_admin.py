@@ -1,7 +1,6 @@
 """The admin of outbox: what people find, what they cannot change, and what is never shown."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from outbox import ids, keys
-from outbox.models import Agent, ApiKey, Answer, Attempt, Delivery, Event, Lane, Message, Run, Session
+from outbox.models import Agent, Answer, ApiKey, Attempt, Delivery, Event, Lane, Message, Run, Session
 from reputation import viewing
 from tests import factories
 from tests.pages.desk import HOSTILE, answered, person, posted, root
@@ -54,9 +53,9 @@ def ada(live_db: Any) -> Agent:
 def mail(ada: Agent) -> list[UUID]:
     """Three messages: one bounced, one delivered, one still queued; oldest first."""
     first = posted(ada, {"to": ["nobody@example.org"], "subject": "First", "agent": {"run_id": "r-1"}})
-    answered("bounced", "recipient_unknown", reply_code=550, reply="550 5.1.1 no such user")
+    answered("bounced", "recipient_unknown", reply_code=550, reply="5.1.1 no such user")
     second = posted(ada, {"to": ["Grace@example.org", "linus@example.net"], "subject": "Second"})
-    answered("delivered", "accepted_by_server", reply_code=250, reply="250 2.0.0 OK q-17")
+    answered("delivered", "accepted_by_server", reply_code=250, reply="2.0.0 OK q-17")
     return first + second + posted(ada, {"subject": "Third", "agent": {"run_id": "r-3"}})
 
 
@@ -93,14 +92,13 @@ def test_nobody_adds_changes_or_deletes_what_the_ledger_wrote(rows: list[Any]) -
             {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"},
         )
         assert type(row).objects.count() == before
-        assert type(row).objects.filter(pk=row.pk).values().get() == {
-            field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields
-        }
+        now = type(row).objects.get(pk=row.pk)
+        assert vars(now) | {"_state": None} == vars(row) | {"_state": None}
 
 
 def test_agents_are_switched_off_never_deleted_and_keep_their_names(ada: Agent) -> None:
     client = root()
-    limits = {name: "7" for name in ("requests_per_minute", "recipients_per_message", "recipients_per_run")}
+    limits = dict.fromkeys(("requests_per_minute", "recipients_per_message", "recipients_per_run"), "7")
     limits |= {"recipients_per_hour": "7", "recipients_per_day": "7"}
     inline = {"keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"}
     answer = client.post(change(ada), {"name": "eve", "stream": ada.stream_id, **limits, **inline})
@@ -390,7 +388,7 @@ def test_pages_keep_the_content_security_policy(rows: list[Any], model: Any) -> 
 
 
 @pytest.fixture
-def many(ada: Agent) -> Iterator[Any]:
+def many(ada: Agent) -> Any:
     """A way to make rows of every table, ``count`` at a time, each with an agent, run and lane of its own."""
     names = iter(range(10_000))
 
@@ -401,7 +399,7 @@ def many(ada: Agent) -> Iterator[Any]:
             Session.objects.create(name=f"s{number}", lease_until=datetime.now(UTC))
         answered("delivered", "accepted_by_server", reply_code=250, reply="OK")
 
-    yield make
+    return make
 
 
 def queries(client: Client, path: str) -> int:

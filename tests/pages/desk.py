@@ -10,15 +10,13 @@ from outbox import ids, ledger, sessions
 from outbox.ledger import Settlement
 from tests import factories
 
-PASSWORD = "correct horse battery"
-
 # Everything a hostile agent would try on whoever looks at its mail; the API refuses control characters in it.
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}{% now %}"
 
 
-def person(name: str = "root", *permissions: str, superuser: bool = False) -> Client:
+def person(name: str, *permissions: str, superuser: bool = False) -> Client:
     """A logged-in member of staff who has just these permissions (``outbox.view_message``)."""
-    user = User.objects.create_user(name, password=PASSWORD, is_staff=True, is_superuser=superuser)
+    user = User.objects.create_user(name, is_staff=True, is_superuser=superuser)
     for permission in permissions:
         app, _, codename = permission.partition(".")
         user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
