@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outbox import compose as room
 from outbox.addresses import BadText, parse_mailbox
 from outbox.compose import (
     Attachment,
@@ -528,6 +529,9 @@ RICH = replace(
     subject="Grüße",
     headers=(("X-Ticket", "4711"),),
 )
+PLAIN = replace(
+    RICH, cc=(parse_mailbox("Zoe <zoe@example.org>"),), subject="Your question"
+)  # needs no parser
 
 
 def altered(name: bytes, value: bytes):
@@ -559,11 +563,88 @@ def altered(name: bytes, value: bytes):
     ],
     ids=range(19),
 )
-def test_a_header_that_does_not_say_what_was_meant_is_caught(tamper):
-    composed = compose(RICH)
-    check(composed, RICH)
+@pytest.mark.parametrize("meant", [RICH, PLAIN], ids=["rich", "plain"])
+def test_a_header_that_does_not_say_what_was_meant_is_caught(meant, tamper):
+    composed = compose(meant)
+    check(composed, meant)
     with pytest.raises(ComposeMismatch):
-        check(replace(composed, headers=tuple(tamper(list(composed.headers)))), RICH)
+        check(replace(composed, headers=tuple(tamper(list(composed.headers)))), meant)
+
+
+@pytest.mark.parametrize("subject", ["=?utf-8?q?Hello?=", "a =?utf-8?b?SGVsbG8=?= b"])
+def test_what_stands_there_literally_but_reads_otherwise_is_caught(subject):
+    composed = compose(PLAIN)
+    fields = tuple(altered(b"Subject", subject.encode())(composed.headers))
+    with pytest.raises(ComposeMismatch):
+        check(replace(composed, headers=fields), replace(PLAIN, subject=subject))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"subject": "word " * 40 + "end"},
+        {"to": tuple(parse_mailbox(f"Person {n} <person.{n}@example.org>") for n in range(50))},
+        {"to": ()},
+        {"html": "<p>", "headers": (("X-Ticket", "4711"), ("References", "<a@b> " * 20 + "<c@d>"))},
+    ],
+    ids=["short", "folded subject", "many recipients", "none", "multipart"],
+)
+def test_what_stands_there_literally_is_not_parsed(change, monkeypatch):
+    content = replace(MINIMAL, **change)
+    monkeypatch.setattr(room, "_PARSER", None)
+    check(for_delivery(compose(content), REF, "c:a:s:outbox"), content)
+
+
+PIECES = st.sampled_from(
+    [
+        b"a",
+        b" ",
+        b"\t",
+        b"\r\n",
+        b"\r\n ",
+        b"\r",
+        b"\n",
+        b"\0",
+        b":",
+        b"X-A: b",
+        b"<eve@y.test>",
+        b",",
+        b"(",
+        b'"',
+        b"=?",
+    ]
+)
+SAID = st.sampled_from(
+    ["", "a", "A B", "a:b", "a, b", "a <b@c.test>", "a\tb", "=?utf-8?q?a?=", "é", "\r\nX-A: b", "X-A\r\n"]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data())
+def test_what_is_literal_to_us_is_so_to_the_standard_parser(data):
+    """Contents that `compose` refuses are among them: the last look does not lean on it."""
+    content = replace(
+        MINIMAL,
+        subject=data.draw(SAID),
+        sender=replace(MINIMAL.sender, name=data.draw(SAID), local=data.draw(st.just("ada") | SAID)),
+        headers=data.draw(st.just(()) | st.tuples(st.tuples(st.just("X-Ticket") | SAID, SAID))),
+    )
+    fields = list(compose(MINIMAL).headers)
+    fields[0] = (b"From", f"{content.sender.name} <{content.sender.addr}>".lstrip(" ").encode())
+    fields[2] = (b"Subject", content.subject.encode())
+    fields[5:5] = [(name.encode(), value.encode()) for name, value in content.headers]
+    place = data.draw(st.integers(0, len(fields) - 1))
+    name, value = fields[place]
+    bits = data.draw(st.lists(PIECES, max_size=4))
+    fields[place] = (
+        name,
+        data.draw(st.sampled_from([b"".join(bits), value + b"".join(bits), b"".join(bits) + value])),
+    )
+    composed = Composed(tuple(fields), b"", data.draw(st.booleans()))
+    block = room._block(composed.headers)
+    if room._is_literal(block, composed, content):
+        room._check_parsed(room._PARSER.parsebytes(block), composed, content)
 
 
 # Text from HTML
