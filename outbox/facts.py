@@ -1,4 +1,4 @@
-"""What the intake and the rules need to know, read in few statements inside the intake's transaction.
+"""What the intake and the rules need to know, read in one statement.
 
 Facts are a frozen picture: the place the mail leaves from, the runs it belongs to, the lanes its recipients
 fall into. What is missing (a run seen for the first time, a lane) is for ``runs`` to make.
@@ -11,24 +11,24 @@ from typing import Final, LiteralString
 
 from reputation import sql
 
-PLACE: Final[LiteralString] = """
+# The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there.
+READ: Final[LiteralString] = """
 SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_id, d.name AS domain,
        d.default_sender, r.name AS route, host(r.source_address) AS source,
        EXISTS (SELECT FROM reputation_signingkey AS k
                WHERE k.domain_id = d.id AND k.state = 'active' AND k.algorithm = 'rsa-sha256') AS signed,
-       ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch) AS stops
+       ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch) AS stops,
+       (SELECT jsonb_agg(jsonb_build_array(u.id, u.name, u.lineage, u.cancelled_at IS NOT NULL, coalesce(
+                    (SELECT jsonb_object_agg(l.provider, l.id) FROM outbox_lane AS l
+                     WHERE l.run_id = u.id AND l.agent_id = u.agent_id AND l.domain_id = d.id AND l.stream_id = s.id),
+                    '{}')))
+        FROM outbox_run AS u
+        WHERE u.agent_id = %(agent)s
+          AND u.name = ANY(%(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS runs
 FROM reputation_stream AS s
 LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.enabled
 LEFT JOIN reputation_route AS r ON r.id = d.route_id
-WHERE s.id = %s
-"""
-
-RUNS: Final[LiteralString] = """
-SELECT r.id, r.name, r.lineage, r.cancelled_at IS NOT NULL AS cancelled,
-       coalesce((SELECT jsonb_object_agg(l.provider, l.id) FROM outbox_lane AS l
-                 WHERE l.run_id = r.id AND l.agent_id = r.agent_id AND l.domain_id = %(domain)s
-                   AND l.stream_id = %(stream)s), '{}') AS lanes
-FROM outbox_run AS r WHERE r.agent_id = %(agent)s AND r.name = ANY(%(names)s)
+WHERE s.id = %(stream)s
 """
 
 
@@ -64,22 +64,17 @@ class KnownRun:
         return self.lineage[-2] if len(self.lineage) > 1 else None
 
 
-def place(stream_id: int) -> Place:
-    """Where this stream's mail leaves from.
+def read(agent_id: int, stream_id: int, names: Iterable[str]) -> tuple[Place, dict[str, KnownRun]]:
+    """Where a stream's mail leaves from, and those of an agent's runs that exist already, by name.
 
     Raises:
         LookupError: there is no such stream any more.
     """
-    row = sql.one(PLACE, [stream_id])
+    row = sql.one(READ, {"agent": agent_id, "stream": stream_id, "names": sorted(names)})
     if row is None:
         raise LookupError(f"stream {stream_id} is gone")
-    return Place(*row)
-
-
-def runs(agent_id: int, stream_id: int, domain_id: int | None, names: Iterable[str]) -> dict[str, KnownRun]:
-    """Those of an agent's runs that exist already, by name."""
-    fields = {"agent": agent_id, "stream": stream_id, "domain": domain_id, "names": sorted(names)}
-    return {
-        row.name: KnownRun(row.id, row.name, tuple(row.lineage), row.cancelled, sql.loads(row.lanes))
-        for row in sql.rows(RUNS, fields)
-    }
+    known = (
+        KnownRun(key, name, tuple(lineage), *rest)
+        for key, name, lineage, *rest in sql.loads(row.runs or "[]")
+    )
+    return Place(*row[:-1]), {run.name: run for run in known}

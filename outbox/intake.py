@@ -1,11 +1,12 @@
 """The only way a message comes to exist: one transaction from draft to answer.
 
-In it, for one draft or a thousand: idempotency, facts, verdict, runs and lanes, then messages, deliveries and
-events in one statement, and the remembered answers. After its commit the message is ours whatever crashes;
-before it nothing is. If the database cannot answer, nothing is accepted.
+For one draft or a thousand: idempotency, facts, verdict, runs and lanes, then messages, deliveries and events in
+one statement, and the remembered answers with them. After that commit the message is ours whatever crashes; before
+it nothing is. If the database cannot answer, nothing is accepted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -54,9 +55,10 @@ def accept(
     Raises:
         django.db.Error: the database could not decide; nothing was accepted.
     """
-    with transaction.atomic():
-        prior = answers.prior([draft for draft in drafts if isinstance(draft, Draft)], caller.agent_id)
-        batch = _gather(drafts, caller, request_id, base_url)
+    wanted = [draft for draft in drafts if isinstance(draft, Draft)]
+    with _together(wanted):
+        prior = answers.prior(wanted, caller.agent_id)
+        batch = _gather(wanted, caller, request_id, base_url)
         given = [_answer(batch, draft, prior) for draft in drafts]
         _write(batch)
     return given
@@ -64,23 +66,25 @@ def accept(
 
 def preview(draft: Draft, caller: Caller) -> Verdict:
     """What the rules would say of a draft now; writes nothing."""
-    place = facts.place(caller.stream_id)
-    known = _known_runs([draft], caller, place)
+    place, known = facts.read(caller.agent_id, caller.stream_id, _run_names([draft]))
     return judge(draft, _facts(draft, caller, place, known))
 
 
-def _gather(drafts: Sequence[Draft | Problem], caller: Caller, request_id: str, base_url: str) -> _Batch:
-    place = facts.place(caller.stream_id)
-    wanted = [draft for draft in drafts if isinstance(draft, Draft)]
-    domains = {mailbox.domain for draft in wanted for mailbox in draft.recipients}
-    known = _known_runs(wanted, caller, place)
+def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
+    """A transaction where acceptance is more than the one statement of ``ledger.enter``, which is one by itself."""
+    more = any(draft.idempotency_key or draft.attachments for draft in drafts)
+    return transaction.atomic() if more else nullcontext()
+
+
+def _gather(drafts: Sequence[Draft], caller: Caller, request_id: str, base_url: str) -> _Batch:
+    place, known = facts.read(caller.agent_id, caller.stream_id, _run_names(drafts))
+    domains = {mailbox.domain for draft in drafts for mailbox in draft.recipients}
     return _Batch(caller, request_id, base_url, place, known, families(domains))
 
 
-def _known_runs(drafts: Sequence[Draft], caller: Caller, place: Place) -> dict[str, KnownRun]:
-    names = {runs.name_of(draft, place) for draft in drafts}
-    names |= {draft.parent_run_id for draft in drafts if draft.parent_run_id}
-    return facts.runs(caller.agent_id, caller.stream_id, place.domain_id, names)
+def _run_names(drafts: Iterable[Draft]) -> set[str]:
+    names = (name for draft in drafts for name in (draft.run_id, draft.parent_run_id))
+    return {name for name in names if name}
 
 
 def _answer(batch: _Batch, draft: Draft | Problem, prior: answers.Prior) -> Answer:
@@ -153,7 +157,7 @@ def _run_with_lanes(batch: _Batch, draft: Draft) -> KnownRun:
     name = runs.name_of(draft, batch.place)
     if name not in batch.known:
         runs.open_run(draft, name, batch.caller, batch.known)
-        batch.known |= _known_runs([draft], batch.caller, batch.place)
+        batch.known |= facts.read(batch.caller.agent_id, batch.caller.stream_id, [name])[1]
     needed = {batch.providers[mailbox.domain] for mailbox in draft.recipients}
     if not needed <= set(batch.known[name].lanes):
         batch.known[name] = runs.open_lanes(batch.known[name], needed, batch.caller, batch.place)
