@@ -112,7 +112,7 @@ class DeliveryAdmin(Told):
     tell = staticmethod(telling.of_delivery)
     told_with = ("lane__agent", "lane__stream", "lane__run")
     search_help_text = "A dlv_ or msg_ id, a Message-ID, or a recipient's address."
-    list_display = ("name", "to", "standing", "code", "agent", "provider", "attempt", clock("finished_at"))
+    list_display = ("name", "to", "standing", "code", "agent", "provider", clock("finished_at"))
     list_filter = (PeriodFilter, "status", CodeFilter)
     list_select_related = ("lane__agent",)
 
