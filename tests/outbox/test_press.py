@@ -1,0 +1,133 @@
+"""From accepted rows to signed bytes, on a real database."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from email import message_from_bytes
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from outbox import intake, ledger, press, sessions, verp
+from outbox.keys import authenticate
+from outbox.payloads import parse_draft
+from outbox.press import Job, NotReady
+from reputation import signing
+from reputation.models import SendingDomain, SigningKey
+from reputation.vault import new_master_key, vault
+from tests import factories
+
+VERP = "0123456789abcdef"
+ATTACHED = {"filename": "a.bin", "content": "AAAA" * 100_000, "content_type": "application/octet-stream"}
+
+
+@pytest.fixture(autouse=True)
+def sealed(live_db: Any) -> Any:
+    with override_settings(AO_MASTER_KEYS=[new_master_key()], AO_VERP_KEYS=[VERP]):
+        press._verp_key.cache_clear()
+        yield
+        press._verp_key.cache_clear()
+
+
+def give_key(algorithm: signing.Algorithm = signing.Algorithm.RSA, selector: str = "s1") -> str:
+    pair = signing.generate(algorithm)
+    SigningKey.objects.update_or_create(
+        domain=SendingDomain.objects.get(),
+        selector=selector,
+        defaults={
+            "algorithm": algorithm.value,
+            "private_sealed": vault().seal(pair.private_pem),
+            "public_record": pair.public_record,
+            "state": "active",
+        },
+    )
+    return pair.public_record
+
+
+def jobs(*, attempts: int = 1, **body: Any) -> list[Job]:
+    """The jobs of so many attempts at the deliveries of one message."""
+    caller = authenticate(f"Bearer {factories.key(factories.agent())}")
+    posted = {"to": "grace@example.org", "subject": "Hi", "text": "Hi Grace", **body}
+    draft = parse_draft(posted, now=datetime.now(UTC), idempotency_key=None)
+    intake.accept([draft], caller, request_id="r", base_url="https://ao.test")
+    session, found = sessions.begin("test"), []
+    for _ in range(attempts):
+        claimed = ledger.claim(session, tier=1, limit=50)
+        found += press.gather(session, claimed)
+        given_back = [ledger.Settlement(one.id, one.attempt, "queued", "", wait=0) for one in claimed]
+        ledger.settle(session, given_back)
+    return found
+
+
+def test_the_message_is_signed_by_the_active_key_and_carries_its_token_twice() -> None:
+    factories.stream()
+    record = give_key()
+    [job] = jobs()
+    sent = press.envelope(job)
+    [signature] = signing.verify(sent.content, {"s1._domainkey.agents.acme.test": record}.get)
+    assert signature.valid
+    token = verp.token_in(sent.mail_from)
+    assert token == message_from_bytes(sent.content)["X-AO-Ref"]
+    assert verp.read_token(token, [VERP.encode()], date.today()) == job.claimed.id
+
+
+def test_both_keys_sign_when_the_domain_wants_it() -> None:
+    factories.stream()
+    give_key()
+    give_key(signing.Algorithm.ED25519, "e1")
+    SendingDomain.objects.update(ed25519=True)
+    [job] = jobs()
+    assert job.selectors == "s1 e1"
+    assert press.envelope(job).content.count(b"DKIM-Signature:") == 2
+
+
+def test_below_the_signature_every_attempt_sends_the_same_bytes() -> None:
+    factories.stream()
+    give_key()
+    first, second = (press.envelope(job) for job in jobs(attempts=2))
+    assert first.mail_from == second.mail_from
+    assert first.content.partition(b"\r\nFrom:")[2] == second.content.partition(b"\r\nFrom:")[2]
+
+
+def test_bcc_is_mailed_and_never_written() -> None:
+    factories.stream()
+    give_key()
+    for job in jobs(bcc=["hidden@example.net"]):
+        assert b"hidden" not in press.envelope(job).content
+
+
+@pytest.mark.parametrize("without", ["key", "domain"])
+def test_without_key_or_domain_nothing_is_composed(without: str) -> None:
+    factories.stream()
+    give_key()
+    [job] = jobs()
+    if without == "key":
+        SigningKey.objects.update(state="revoked")
+    else:
+        SendingDomain.objects.update(enabled=False)
+    [again] = press.gather(job.session, [job.claimed])
+    with pytest.raises(NotReady):
+        press.envelope(again)
+
+
+def test_megabytes_are_read_only_when_their_turn_has_come() -> None:
+    factories.stream()
+    give_key()
+    [job] = jobs(attachments=[ATTACHED])
+    assert job.sheet is None
+    [body] = [
+        part
+        for part in message_from_bytes(press.envelope(press.load(job)).content).walk()
+        if part.get_filename()
+    ]
+    assert len(body.get_payload(decode=True)) == 300_000
+
+
+def test_one_message_that_cannot_be_composed_is_not_the_others_trouble() -> None:
+    factories.stream()
+    give_key()
+    [good] = jobs()
+    broken = replace(good, signers=())
+    first, second = press.pressed([broken, good])
+    assert isinstance(first, NotReady)
+    assert isinstance(second, press.Envelope)
