@@ -72,7 +72,7 @@ class ReplyReader:
     """Bytes in, complete replies out (RFC 5321 4.2). Holds one incomplete reply, within the limits."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
         self._code = b""
         self._texts: list[bytes] = []
         self._size = 0
@@ -84,10 +84,8 @@ class ReplyReader:
 
     def feed(self, data: bytes) -> Iterator[tuple[int, str]]:
         """Code and text of each reply these bytes complete. Raises Ended for what is none, or too long."""
-        self._buffer += data
-        while (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
             if self._take(line):
                 text = b" ".join(self._texts).decode("utf-8", "backslashreplace")
                 yield int(self._code), text

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from outbox.wire import Conversation
+from outbox.wire import Conversation, clock
 
 
 class Busy(Exception):
@@ -136,7 +136,7 @@ class Pool:
             if self._next(site, conversation):
                 return True
             if not self._starving():
-                conversation.idle_since = asyncio.get_running_loop().time()
+                conversation.idle_since = clock()
                 site.idle.append(conversation)
                 self._sweep_later()
                 return True
@@ -192,7 +192,7 @@ class Pool:
     def _sweep(self) -> None:
         """Retire what was idle too long or died while idle; forget sites nobody uses."""
         self._sweeping = None
-        before = asyncio.get_running_loop().time() - self._limits.idle
+        before = clock() - self._limits.idle
         for key, site in list(self._sites.items()):
             stale = [each for each in site.idle if each.idle_since <= before or not each.usable]
             for conversation in stale:

@@ -189,7 +189,7 @@ class Conversation(asyncio.Protocol):
         for step in steps:
             self._phase = step[0]
             try:
-                code, text = await self._reply(getattr(self._timeouts, step[0].value))
+                code, text = await self._reply(getattr(self._timeouts, step[0]))
                 refusal = refusal or self._judge(step, code, text)
             except Ended as end:
                 if refusal is None:
@@ -206,7 +206,7 @@ class Conversation(asyncio.Protocol):
     def _judge(self, step: Step, code: int, text: str) -> Reply | None:
         if code // 100 == (3 if step is DATA else 2):
             if step is not RSET:
-                self._reached("354" if step is DATA else step[0].value)
+                self._reached("354" if step is DATA else step[0])
             return None
         if code < 400 or step is RSET:  # a refused RSET says nothing about this message
             raise Ended(Fault.MALFORMED, f"unexpected reply: {code} {text}")
@@ -251,7 +251,7 @@ class Conversation(asyncio.Protocol):
         self._phase = Phase.READY
         await self._check_silence()
         try:
-            async with asyncio.timeout(self._timeouts.clearance):
+            async with asyncio.timeout_at(self._loop.time() + self._timeouts.clearance):
                 deadline = await clear()
         except TimeoutError:
             raise Ended(Fault.NOT_CLEARED, "no clearance in time") from None

@@ -340,6 +340,8 @@ def _shuffled(hosts: Iterable[str], ranked: dict[str, int]) -> list[str]:
 
 def _redrawn(found: Exchangers) -> Exchangers:
     """The same hosts, equal preferences shuffled anew."""
+    if len(found.hosts) < 2:
+        return found
     by_host = {each.host: each for each in found.hosts}
     ranked = {each.host: each.preference for each in found.hosts}
     if len(set(ranked.values())) == len(ranked):
