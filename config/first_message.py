@@ -119,7 +119,11 @@ def _detail(event: Mapping[str, Any]) -> str:
 def _conversation(attempt: Mapping[str, Any], signatures: str) -> list[str]:
     host = f"{attempt['host']} [{attempt['address']}] {attempt['tls'] or 'without TLS'}"
     took = "" if attempt["seconds"] is None else f" after {attempt['seconds'] * 1000:.0f} ms"
-    return [f"signed     {signatures}", f"spoke to   {host}", f"it said    {attempt['reply']}{took}"]
+    return [
+        f"signed     {signatures}",
+        f"spoke to   {host}",
+        f"it said    {attempt['reply_code']} {attempt['reply']}{took}",
+    ]
 
 
 def _signatures(message_id: str) -> str:
@@ -132,7 +136,7 @@ def _signatures(message_id: str) -> str:
     key = parsed("msg", message_id)
     assert key is not None
     try:
-        found = Attempt.objects.filter(delivery_id__range=(key, last_delivery_of(key)))
+        found = Attempt.objects.filter(delivery__gte=key, delivery__lte=last_delivery_of(key))
         return ", ".join(found.values_list("selectors", flat=True)) or "not"
     finally:
         connection.close()

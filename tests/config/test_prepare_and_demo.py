@@ -71,7 +71,8 @@ def test_the_keys_are_of_three_agents_and_one_of_none(var: Path) -> None:
 
 def test_only_the_agent_for_loading_has_no_limits(var: Path) -> None:
     demo(var)
-    assert Agent.objects.get(name="demo").recipients_per_day == 1_000_000
+    free = Agent.objects.get(name="demo")
+    assert (free.recipients_per_hour, free.recipients_per_day, free.exempt) == (1_000_000, 1_000_000, True)
     for name in ("demo-strict", "demo-other"):
         agent = Agent.objects.get(name=name)
         assert (agent.recipients_per_hour, agent.recipients_per_day, agent.exempt) == (20, 100, False)
