@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, LiteralString
 
 from reputation import sql
-from reputation.providers import DOMAIN_FAMILIES, family
+from reputation.providers import DEFAULT_SUFFIXES, DOMAIN_FAMILIES, family
 
 KEEP_SECONDS: Final = 60.0
 KEEP_NAMES: Final = 100_000
@@ -45,9 +45,9 @@ def families(domains: Iterable[str]) -> dict[str, str]:
 
 
 def learn(domain: str, mx_host: str) -> None:
-    """Remember which provider took a domain's mail, by the name of its MX host."""
-    rows = tuple((row.suffix, row.family) for row in sql.rows(SUFFIXES))
-    sql.count(LEARN, {"domain": domain, "family": family(mx_host, rows)})
+    """Remember which provider took a domain's mail, by the name of its MX host; a person's suffix wins over ours."""
+    table = dict(DEFAULT_SUFFIXES) | {row.suffix: row.family for row in sql.rows(SUFFIXES)}
+    sql.count(LEARN, {"domain": domain, "family": family(mx_host, tuple(table.items()))})
 
 
 def _remember(names: dict[str, str], until: float) -> None:

@@ -143,6 +143,9 @@ class ProviderSuffix(models.Model):
     suffix = models.CharField(max_length=253, unique=True)
     family = models.SlugField(max_length=32)
 
+    class Meta:
+        verbose_name_plural = "provider suffixes"
+
     def __str__(self) -> str:
         return f"{self.suffix} -> {self.family}"
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from outbox import keys
 from outbox.models import Agent, ApiKey
-from reputation import signing
+from outbox.people import make_groups
+from reputation import keyring
 from reputation.models import Kind, Route, SendingDomain, SigningKey, Stream
-from reputation.vault import vault
 
 ORGANISATION: Final = "acme.test"
 # stream -> kind, sending domain, default sender
@@ -59,6 +59,7 @@ class Command(BaseCommand):
             raise CommandError("The demo is for the simulated internet: AO_ALLOW_TEST_NAMES is not set.")
         path = settings.BASE_DIR / "var" / "demo.json"
         known = json.loads(path.read_text()) if path.exists() else {}
+        make_groups()
         with transaction.atomic():
             for name in STREAMS:
                 _stream(name)
@@ -100,15 +101,7 @@ def _stream(name: str) -> None:
         },
     )
     if not domain.keys.filter(state=SigningKey.State.ACTIVE).exists():
-        pair = signing.generate(signing.Algorithm.RSA)
-        SigningKey.objects.create(
-            domain=domain,
-            selector=f"ao{secrets.token_hex(3)}",
-            algorithm=SigningKey.Algorithm.RSA,
-            private_sealed=vault().seal(pair.private_pem),
-            public_record=pair.public_record,
-            state=SigningKey.State.ACTIVE,
-        )
+        keyring.move(keyring.make(domain, SigningKey.Algorithm.RSA), "activate")
 
 
 def _key(known: str, agent_name: str | None, limits: dict[str, Any]) -> str:
@@ -137,16 +130,8 @@ def _person(name: str, group_name: str | None, password: str) -> str:
     user.set_password(word)
     user.save()
     if group_name is not None:
-        user.groups.add(_group(group_name))
+        user.groups.add(Group.objects.get(name=group_name))
     return word
-
-
-def _group(name: str) -> Group:
-    """A group that may look at everything of ours; what more it may, its features add."""
-    group, _ = Group.objects.get_or_create(name=name)
-    ours = Permission.objects.filter(content_type__app_label__in=["outbox", "reputation"])
-    group.permissions.add(*ours.filter(codename__startswith="view_"))
-    return group
 
 
 def _password(known: dict[str, Any], name: str) -> str:

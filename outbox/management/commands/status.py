@@ -14,7 +14,9 @@ class Command(BaseCommand):
         self._stops(proof.stops())
         self._workers(proof.workers())
         for row in proof.backlog():
-            self.stdout.write(f"{row.status:<10} {row.deliveries:>9}   oldest due {row.oldest:%Y-%m-%d %H:%M:%S}")
+            self.stdout.write(
+                f"{row.status:<10} {row.deliveries:>9}   oldest due {row.oldest:%Y-%m-%d %H:%M:%S}"
+            )
 
     def _stops(self, stops: list[proof.StopProof]) -> None:
         if not stops:

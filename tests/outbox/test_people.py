@@ -1,0 +1,54 @@
+"""Who may do what, by group."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from outbox.people import GROUPS, make_groups
+
+pytestmark = pytest.mark.usefixtures("live_db")
+
+
+def person(group: str) -> Any:
+    user = User.objects.create_user(f"one-of-{group}", is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    return User.objects.get(pk=user.pk)
+
+
+@pytest.fixture(autouse=True)
+def groups(live_db: Any) -> None:
+    make_groups()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_everybody_may_look_and_nobody_may_touch_what_the_ledger_rules(group: str) -> None:
+    someone = person(group)
+    assert someone.has_perm("outbox.view_delivery")
+    for verb in ("add", "change", "delete"):
+        assert not someone.has_perm(f"outbox.{verb}_delivery")
+        assert not someone.has_perm(f"reputation.{verb}_openstop")
+
+
+@pytest.mark.parametrize(
+    ("group", "permission", "may"),
+    [
+        ("deliverability", "outbox.change_agent", True),
+        ("deliverability", "outbox.add_apikey", True),
+        ("deliverability", "reputation.change_signingkey", True),
+        ("deliverability", "reputation.delete_providersuffix", True),
+        ("deliverability", "outbox.delete_agent", False),  # its name is part of scopes for ever
+        ("reviewers", "outbox.change_agent", False),
+        ("responders", "reputation.change_signingkey", False),
+    ],
+)
+def test_what_else_a_group_may(group: str, permission: str, may: bool) -> None:
+    assert person(group).has_perm(permission) is may
+
+
+def test_making_the_groups_again_leaves_what_people_added() -> None:
+    group = Group.objects.get(name="reviewers")
+    added = Group.objects.get(name="deliverability").permissions.get(codename="change_agent")
+    group.permissions.add(added)
+    make_groups()
+    assert added in group.permissions.all()
