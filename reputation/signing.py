@@ -151,7 +151,7 @@ def sign(
     RSA signer.
     """
     present = _protected(headers)
-    counts = tuple(len(present[name]) for name in PROTECTED)
+    counts = tuple(map(len, present.values()))
     if len(present[b"from"]) != 1:
         raise Unsignable("a message has exactly one From")
     if not any(signer.algorithm is Algorithm.RSA for signer in signers):
@@ -203,7 +203,7 @@ def _verified(raw: bytes, place: int, txt: Callable[[str], str | None]) -> Verif
 
 
 def _protected(headers: Headers) -> dict[bytes, list[bytes]]:
-    """The lines to be hashed (RFC 6376 §3.4.2) under their names, which are all the protected ones."""
+    """The lines to be hashed (RFC 6376 §3.4.2) under their names: all of PROTECTED, in its order."""
     present: dict[bytes, list[bytes]] = {name: [] for name in PROTECTED}
     for written, value in headers:
         name = written.lower().rstrip()
