@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import signal
 import socket
 import sys
 import urllib.error
@@ -31,7 +30,7 @@ from outbox import ids
 from simulator import oracle
 from tests.walks.harness.inside import Inside, Seed, Switched
 from tests.walks.harness.invariants import Report, check
-from tests.walks.harness.processes import CHECKOUT, Process, Worker, died, frozen
+from tests.walks.harness.processes import CHECKOUT, Process, Worker, died
 from tests.walks.harness.waiting import until
 
 LEASE_SECONDS = 3.0
@@ -74,7 +73,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the web process answered."""
+    """What the web process answered; header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -154,15 +153,6 @@ class Installation:
         self._ring_until(lambda: died(child), seconds, worker)
         worker.kill()
 
-    def until_frozen(self, worker: Worker, seconds: float = 30.0) -> int:
-        """Ring until the child of this worker has stopped itself; its pid."""
-        child = until(worker.child, seconds, "a child", worker.tail)
-        self._ring_until(lambda: frozen(child), seconds, worker)
-        return child
-
-    def thaw(self, child: int) -> None:
-        os.kill(child, signal.SIGCONT)
-
     def manage(self, *words: str) -> Process:
         """A `manage.py` command, in full: it has ended when this returns."""
         started = self._start(Process, "manage", ["manage.py", *words])
@@ -221,13 +211,34 @@ class Installation:
         request = urllib.request.Request(f"{self.env['PUBLIC_URL']}{path}", data, headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return Answer(answer.status, dict(answer.headers), json.load(answer))
+                return Answer(answer.status, _lowered(answer.headers), json.load(answer))
         except urllib.error.HTTPError as error:
-            return Answer(error.code, dict(error.headers), json.load(error))
+            return Answer(error.code, _lowered(error.headers), json.load(error))
 
     def shift_clock(self, seconds: float) -> None:
         """Let every rule believe that time went on; leases never do."""
         self.ask("UPDATE outbox_clockshift SET shift = shift + %s * interval '1 second'", seconds)
+
+    @contextlib.contextmanager
+    def holding(self, statement: LiteralString) -> Iterator[None]:
+        """Hold the locks that a statement takes, so that whoever wants them waits in the middle of theirs."""
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.urls.owner) as connection:
+            connection.execute(statement)
+            yield
+            connection.rollback()
+
+    def until_blocked(self, text: str, seconds: float = 15.0) -> None:
+        """Wait until a statement of the application with this text waits for a lock."""
+        blocked = """
+            SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event_type = 'Lock' AND query ~ %s
+        """
+
+        def waits() -> bool:  # only a superuser sees what other roles run
+            with psycopg.connect(self.urls.superuser) as connection:
+                return connection.execute(blocked, [text]).fetchone() is not None
+
+        until(waits, seconds, f"{text} waits for a lock", self.statuses)
 
     # what can be seen
 
@@ -357,6 +368,10 @@ def environment(urls: Urls, folder: Path) -> dict[str, str]:
         "AO_BEAT_SCHEDULE": str(folder / "beat"),
         "LOG_LEVEL": "INFO",
     }
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _free_port() -> int:

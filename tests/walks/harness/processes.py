@@ -19,6 +19,7 @@ from tests.walks.harness.waiting import until
 CHECKOUT = Path(__file__).resolve().parents[3]
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 40.0
+_LIBC = ctypes.CDLL(None)
 
 
 class Process:
@@ -36,7 +37,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  (one system call, no lock)
             )
 
     @property
@@ -95,6 +96,19 @@ class Worker(Process):
         alive = [one.pid for one in self._children() if one.ppid() == self.pid and not died(one.pid)]
         return alive[0] if alive else None
 
+    def freeze(self) -> int:
+        """SIGSTOP to the child; its pid, once it stands still."""
+        child = self.child()
+        assert child is not None
+        os.kill(child, signal.SIGSTOP)
+        until(lambda: psutil.Process(child).status() == psutil.STATUS_STOPPED, 10, "frozen")
+        return child
+
+
+def thaw(pid: int) -> None:
+    """SIGCONT."""
+    os.kill(pid, signal.SIGCONT)
+
 
 def died(pid: int) -> bool:
     """Whether a process has ended, reaped or not."""
@@ -104,14 +118,6 @@ def died(pid: int) -> bool:
         return True
 
 
-def frozen(pid: int) -> bool:
-    """Whether a process is stopped by a signal."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    except psutil.NoSuchProcess:
-        return False
-
-
 def _die_with_parent() -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

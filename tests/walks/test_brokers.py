@@ -1,0 +1,84 @@
+"""The broker carries hints only (F21): on any of the three the walk is the same, and without it nothing is lost.
+
+A worker's child that has begun looks for itself once a second; one that was born while the broker was away begins
+with the first kick after it is back.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.walks.harness.brokers import Broker, running
+from tests.walks.harness.installation import Installation, Template
+from tests.walks.harness.waiting import until
+
+KINDS = ["valkey", "rabbitmq"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with running(request.param, tmp_path_factory.mktemp(request.param)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def here(broker: Broker, template: Template, tmp_path: Path) -> Iterator[Installation]:
+    with Installation.of(template, tmp_path, CELERY_BROKER_URL=broker.url) as here:
+        yield here
+
+
+def test_the_walk_and_a_broker_that_is_emptied_killed_absent_and_back(
+    here: Installation, broker: Broker
+) -> None:
+    here.beat()
+    here.web()
+    worker = here.worker()
+
+    # the walk, kicked by the web process
+    answer = here.http("/v1/messages", {"to": "ok.web@gmail.test", "subject": "Walk", "text": "Walk."})
+    here.until_status(here.note(answer.body), "delivered")
+
+    # emptied while there is work
+    deliveries = here.load(200)
+    broker.flush()
+    here.until_status(deliveries, "delivered", 30)
+
+    # killed, and absent: accepts go on, and so do deliveries
+    broker.kill()
+    absent = here.load(50)
+    answer = here.http("/v1/messages", {"to": "ok.absent@gmail.test", "subject": "Walk", "text": "Walk."})
+    assert answer.status == 202
+    absent += here.note(answer.body)
+    here.until_status(absent, "delivered", 30)
+
+    # back: the worker is connected again, as a new child shows, which only a kick can begin
+    child = worker.child()
+    assert child is not None
+    os.kill(child, signal.SIGKILL)
+    broker.start()
+    until(lambda: worker.child() not in {None, child}, 20, "a new child", worker.tail)
+    here.until_dispatching(worker, 60)
+    back = here.load(50)
+    here.until_status(back, "delivered", 30)
+    assert here.check_invariants().dots == 302
+
+
+def test_pgmq_emptied_in_the_middle_loses_nothing(template: Template, tmp_path: Path) -> None:
+    with Installation.of(template, tmp_path) as here:
+        here.beat()
+        here.worker()
+        deliveries = here.load(200)
+        here.ask("DELETE FROM pgmq.q_outbox")
+        here.until_status(deliveries, "delivered", 30)
+        assert here.check_invariants().dots == 200
+
+
+def test_a_worker_without_beat_and_without_kicks_still_looks(template: Template, tmp_path: Path) -> None:
+    with Installation.of(template, tmp_path) as here:
+        here.worker()
+        here.ask("DROP TABLE pgmq.q_outbox CASCADE")
+        here.until_status(here.load(20), "delivered", 20)
+        assert here.check_invariants().dots == 20

@@ -1,0 +1,106 @@
+"""SIGSTOP past the lease, then SIGCONT (F16, F35): a worker that lost its lease cannot send its dot.
+
+The zombie wakes up with an open connection, a body already transmitted, and perhaps a clearance in its pocket. It is
+frozen where a lock or a slow server holds it, so that it is certain how far it came.
+"""
+
+from outbox.delivery import clock
+from outbox.dispatch import CLEARANCE_SECONDS
+from tests.walks.harness.installation import Accepted, Installation
+from tests.walks.harness.processes import Worker, thaw
+from tests.walks.harness.waiting import until
+
+COUNT = 10
+SLOW = "late-1500ms-rcpt"  # long enough to be found under way, before the clearance
+ALL_ROWS = "SELECT FROM outbox_delivery FOR UPDATE"
+
+
+def test_frozen_before_its_clearance_it_gets_none(here: Installation) -> None:
+    zombie, deliveries = under_way(here)
+    child = zombie.freeze()
+    here.beat()
+    here.worker()
+    here.until_status(deliveries, "delivered", 40)
+    assert len(here.oracle()) == COUNT
+    wake(here, zombie, child)
+    assert here.check_invariants().dots == COUNT
+    # it asked, and the fence held: it was the second attempt that delivered each of them
+    numbers = here.ask("SELECT DISTINCT number FROM outbox_attempt WHERE outcome = 'delivered'")
+    assert [row.number for row in numbers] == [2]
+
+
+def test_frozen_after_its_clearance_it_hangs_up_and_says_that_no_dot_was_written(here: Installation) -> None:
+    zombie, deliveries = under_way(here)
+    child, cleared = frozen_with_clearance(here, zombie)
+    here.beat()
+    here.worker()
+    # the rescuer cannot know: what was cleared is uncertain, and nobody sends it again
+    until(lambda: here.statuses()["uncertain"] == cleared, 40, "rescued", here.statuses)
+    here.until_quiet()
+    assert len(here.oracle()) == COUNT - cleared
+    wake(here, zombie, child)
+    # the zombie alone knows, and says so: they go out, once
+    here.until_status(deliveries, "delivered")
+    assert here.check_invariants().dots == COUNT
+
+
+def test_frozen_with_a_clearance_while_everything_is_stopped_it_sends_no_dot(here: Installation) -> None:
+    zombie, deliveries = under_way(here)
+    child, cleared = frozen_with_clearance(here, zombie)
+    since = clock()
+    here.trip("all")
+    until(lambda: clock() > since + CLEARANCE_SECONDS, CLEARANCE_SECONDS + 5, "the clearance is stale")
+    until(lambda: not here.sessions(), 10, "the lease is lost")
+    here.inside.run_task("outbox.rescue")
+    assert here.statuses() == {"queued": COUNT - cleared, "uncertain": cleared}
+    wake(here, zombie, child)
+    here.until_status(deliveries, "queued")
+    assert not here.oracle()
+    here.resume("all")
+    here.until_status(deliveries, "delivered", 30)
+    assert here.check_invariants().dots == COUNT
+
+
+def test_frozen_inside_its_clearance_the_trip_still_commits(here: Installation) -> None:
+    zombie, deliveries = under_way(here)
+    with here.holding(ALL_ROWS):
+        here.until_blocked("ao_clear")
+        child = zombie.freeze()
+        done = here.trip("all")
+    print(f"\nthe trip committed after {done.seconds:.2f} s")
+    assert done.seconds < 3
+    thaw(child)
+    here.until_status(deliveries, "queued", 30)
+    assert not here.oracle()
+    here.resume("all")
+    here.until_status(deliveries, "delivered", 30)
+    assert here.check_invariants().dots == COUNT
+
+
+def under_way(here: Installation) -> tuple[Worker, list[Accepted]]:
+    """A worker that waits for slow servers to answer RCPT."""
+    worker = here.worker()
+    deliveries = here.load(COUNT, SLOW)
+    here.until_status(deliveries, "sending")
+    return worker, deliveries
+
+
+def frozen_with_clearance(here: Installation, worker: Worker) -> tuple[int, int]:
+    """Freeze it while it waits for its clearance, and let PostgreSQL grant that; its pid, and how many were cleared."""
+    with here.holding(ALL_ROWS):
+        here.until_blocked("ao_clear")
+        child = worker.freeze()
+    cleared = "SELECT count(*) AS n FROM outbox_delivery WHERE cleared_at IS NOT NULL"
+    return child, until(lambda: here.ask(cleared)[0].n, 10, "cleared")
+
+
+def wake(here: Installation, zombie: Worker, child: int) -> None:
+    """SIGCONT, and wait until it has noticed that its session was lost and opened another."""
+    before = here.ask("SELECT max(id) AS id FROM outbox_session")[0].id
+    thaw(child)
+
+    def again() -> bool:
+        assert zombie.child() == child, zombie.tail()
+        return any(key > before and pid == child for key, pid in here.sessions().items())
+
+    until(again, 20, "a new session", zombie.tail)
