@@ -13,8 +13,11 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -47,41 +50,59 @@ REMEMBERED_DOMAINS: Final = 100_000
 HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
 
 
-class Room:
-    """How many more conversations may begin. A slow one gives its place back before it ends."""
+@dataclass(slots=True)
+class Place:
+    """One delivery's share of a room: since when it is under way, and whether it still counts as young."""
 
-    def __init__(self, size: int) -> None:
+    since: float
+    young: bool = True
+
+
+class Room:
+    """How many more conversations may begin. A slow one gives its place back before it ends.
+
+    Ages are looked at when somebody asks for room: a timer for each delivery would cost more than the delivery's share
+    of the database.
+    """
+
+    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.size = size
-        self.young = 0
         self.open = 0
+        self._clock = clock
+        self._young = 0
+        self._places: deque[Place] = deque()  # in the order they began
 
     def free(self) -> int:
         """Places for new conversations."""
-        return min(self.size - self.young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
+        self._age()
+        return min(self.size - self._young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
 
     def wide(self) -> bool:
         """Whether a claim is worth it: few large ones rather than many small ones."""
         return self.free() * 4 >= self.size
 
-    def enter(self, deliveries: int) -> None:
-        """So many were claimed; each is to be ``held`` once."""
-        self.young += deliveries
-        self.open += deliveries
+    def enter(self) -> Place:
+        """Take a place for a delivery that was claimed; ``leave`` it once."""
+        place = Place(self._clock())
+        self._places.append(place)
+        self._young += 1
+        self.open += 1
+        return place
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep one place; give it back after a while or at the end, whichever is first."""
-        aging = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._age)
-        try:
-            yield
-        finally:
-            self.open -= 1
-            if asyncio.get_running_loop().time() < aging.when():
-                aging.cancel()
-                self._age()
+    def leave(self, place: Place) -> None:
+        """Give the place back."""
+        self.open -= 1
+        self._no_longer_young(place)
 
     def _age(self) -> None:
-        self.young -= 1
+        old = self._clock() - SLOW_SECONDS
+        while self._places and (self._places[0].since <= old or not self._places[0].young):
+            self._no_longer_young(self._places.popleft())
+
+    def _no_longer_young(self, place: Place) -> None:
+        if place.young:
+            place.young = False
+            self._young -= 1
 
 
 class Dispatcher:
@@ -177,33 +198,35 @@ class Dispatcher:
             reached("claimed")
         if len(jobs) >= limit:
             alarm.ring()  # more than one process's work: let another have a look too
-        room.enter(len(jobs))
-        for first in range(0, len(jobs), CHUNK):
-            self._begin(self._press(jobs[first : first + CHUNK], room))
+        held = [(job, room.enter()) for job in jobs]
+        for first in range(0, len(held), CHUNK):
+            self._begin(self._press(held[first : first + CHUNK], room))
         return len(jobs) >= limit
 
-    async def _press(self, jobs: list[Job], room: Room) -> None:
+    async def _press(self, held: list[tuple[Job, Place]], room: Room) -> None:
         """Compose and sign some deliveries in one go beside the loop, then let each take its own time."""
-        light = [job for job in jobs if job.sheet is not None]
-        pressed = await self._loop.run_in_executor(self._signer, press.pressed, light)
-        for job, envelope in zip(light, pressed, strict=True):
-            self._begin(self._dispatch(job, envelope, room))
-        for job in jobs:
+        light = [pair for pair in held if pair[0].sheet is not None]
+        pressed = await self._loop.run_in_executor(self._signer, press.pressed, [job for job, _ in light])
+        for (job, place), envelope in zip(light, pressed, strict=True):
+            self._begin(self._dispatch(job, envelope, room, place))
+        for job, place in held:
             if job.sheet is None:
-                self._begin(self._dispatch_heavy(job, room))
+                self._begin(self._dispatch_heavy(job, room, place))
 
-    async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room) -> None:
-        with room.held():
+    async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room, place: Place) -> None:
+        try:
             await self._pipeline.dispatch(job, pressed)
+        finally:
+            room.leave(place)
         if room.wide():
             self._poked.set()
 
-    async def _dispatch_heavy(self, job: Job, room: Room) -> None:
+    async def _dispatch_heavy(self, job: Job, room: Room, place: Place) -> None:
         """Few messages at a time hold megabytes, however many are claimed."""
         async with self._heavy:
             loaded = await self._loop.run_in_executor(self._signer, press.load, job)
             pressed = await self._loop.run_in_executor(self._signer, press.pressed, [loaded])
-            await self._dispatch(loaded, pressed[0], room)
+            await self._dispatch(loaded, pressed[0], room, place)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
