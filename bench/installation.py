@@ -39,6 +39,7 @@ class Installation:
     owner_url: str
     superuser_url: str
     web_port: int
+    postmaster: int
     api_key: str = ""
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
@@ -64,10 +65,12 @@ class Installation:
         command = [*celery, "worker", "--loglevel", "warning", "--concurrency", str(dispatchers), *quiet]
         beat = [*celery, "beat", "--loglevel", "warning"]
         with self.connect() as connection:
-            connection.execute("UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL")
+            connection.execute(
+                "UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL"
+            )
         with self.started("worker", command, **more) as worker, self.started("beat", beat, **more):
             with self.connect() as connection:
-                until(lambda: _sessions(connection) >= dispatchers, 60, f"{dispatchers} sessions: {worker.tail()}")
+                until(lambda: _sessions(connection) >= dispatchers, 60, f"{dispatchers} sessions", of=worker)
             yield worker
 
     @contextlib.contextmanager
@@ -83,7 +86,7 @@ class Installation:
         command += ["--port", str(port), "--workers", "1", "--blocking-threads", "8", "--no-ws"]
         command += ["--log-level", "error", application]
         with self.started(f"web-{port}", command) as process:
-            until(lambda: answers(port), 30, f"{application} listens: {process.tail()}")
+            until(lambda: answers(port), 30, f"{application} listens", of=process)
             yield process
 
 
@@ -136,7 +139,9 @@ def seeded(made: Cluster, told: Mapping[str, str], folder: Path, web_port: int) 
     django.setup()
     call_command("prepare", verbosity=0)
     urls = made.urls()
-    return Installation(folder, told, urls.app, urls.owner, urls.superuser, web_port, _seed())
+    return Installation(
+        folder, told, urls.app, urls.owner, urls.superuser, web_port, made.running_pid() or 0, _seed()
+    )
 
 
 def _seed() -> str:

@@ -74,7 +74,15 @@ def below(line: Line, limit: float) -> Line:
 
 def _with(line: Line, target: str, met: bool | None) -> Line:
     return Line(
-        line.measure, line.value, line.unit, line.n, line.yardstick, line.yardstick_value, target, met, line.more
+        line.measure,
+        line.value,
+        line.unit,
+        line.n,
+        line.yardstick,
+        line.yardstick_value,
+        target,
+        met,
+        line.more,
     )
 
 

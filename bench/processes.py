@@ -77,12 +77,17 @@ def running(process: Process) -> Iterator[Process]:
         process.stop()
 
 
-def until(condition: Callable[[], bool], seconds: float, what: str, pause: float = 0.02) -> float:
-    """Wait until it is so; the moment (monotonic) it was seen. Raises BenchError after `seconds`."""
+def until(
+    condition: Callable[[], bool], seconds: float, what: str, pause: float = 0.02, of: Process | None = None
+) -> float:
+    """Wait until it is so; the moment (monotonic) it was seen.
+
+    Raises BenchError after `seconds`, with the end of the log of the process it waited for.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise BenchError(f"not within {seconds:g} s: {what}")
+            raise BenchError(f"not within {seconds:g} s: {what}; {of.tail() if of else ''}")
         time.sleep(pause)
     return time.monotonic()
 
@@ -95,3 +100,29 @@ def children(pid: int) -> list[int]:
             with contextlib.suppress(OSError):
                 found += [int(word) for word in tasks.read_text().split()]
     return found
+
+
+class CpuMeter:
+    """CPU time, user and system, that these processes and all below them spend from now on.
+
+    Children that ended are counted once they were waited for, as long as their parent lives.
+    """
+
+    def __init__(self, roots: Sequence[int]) -> None:
+        self._roots = roots
+        self._before = self._spent()
+
+    def milliseconds(self) -> float:
+        """Since the meter was made."""
+        now = self._spent()
+        born = sum(ticks for pid, ticks in now.items() if pid not in self._before)
+        grown = sum(now[pid] - ticks for pid, ticks in self._before.items() if pid in now)
+        return 1000 * (born + grown) / os.sysconf("SC_CLK_TCK")
+
+    def _spent(self) -> dict[int, int]:
+        found = {}
+        for pid in (each for root in self._roots for each in children(root)):
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                found[pid] = sum(int(field) for field in fields[11:15])
+        return found

@@ -1,0 +1,82 @@
+"""`python -m bench [NAME ...]`: measure, one JSON line each on standard output, progress on standard error.
+
+Without names all that takes minutes: deliver, accept, accept_p99, idle, waiting, hot, memory, deliver_50ms.
+`deep` goes to a million waiting and a million handled messages; it takes half an hour or more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench import accept, deliver, idle, memory, waiting
+from bench.backlog import Backlog
+from bench.installation import Installation, cluster, environment, free_port, seeded
+from bench.line import Line, note
+from bench.sink import Ports, Sink, sink
+
+Measure = Callable[[Installation, Backlog, Sink], Iterator[Line]]
+
+MEASURES: dict[str, Measure] = {
+    "deliver": deliver.local,
+    "accept": accept.throughput,
+    "accept_p99": accept.beside_delivery,
+    "idle": idle.latency,
+    "waiting": waiting.growing,
+    "hot": waiting.hot_tables,
+    "memory": memory.flat,
+}
+DEEP: dict[str, Measure] = {"deep": waiting.deep}
+DISTANT: dict[str, Measure] = {"deliver_50ms": deliver.distant}
+LATENCY_MS = 50.0
+
+
+def main(names: Sequence[str]) -> int:
+    """Returns 1 if a target was missed, 2 for an unknown name."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    wanted = list(names) or [*MEASURES, *DISTANT]
+    if unknown := set(wanted) - {*MEASURES, *DISTANT, *DEEP}:
+        sys.stderr.write(f"{__doc__}\nNot a measure: {', '.join(sorted(unknown))}\n")
+        return 2
+    missed = 0
+    for line in _measured(wanted):
+        print(line.as_json(), flush=True)
+        missed += line.met is False
+    return 1 if missed else 0
+
+
+def _measured(wanted: Sequence[str]) -> Iterator[Line]:
+    with contextlib.ExitStack() as stack:
+        note("setting up")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        made = stack.enter_context(cluster())
+        ports = Ports()
+        with sink(folder, ports) as first:
+            ports, web_port = first.ports, free_port()
+            installation = seeded(made, environment(made, ports, folder, web_port), folder, web_port)
+            backlog = Backlog(installation)
+            yield from _each(wanted, {**MEASURES, **DEEP}, installation, backlog, first)
+        if set(wanted) & set(DISTANT):
+            with sink(folder, ports, LATENCY_MS) as far:
+                yield from _each(wanted, DISTANT, installation, backlog, far)
+
+
+def _each(
+    wanted: Sequence[str],
+    measures: dict[str, Measure],
+    installation: Installation,
+    backlog: Backlog,
+    where: Sink,
+) -> Iterator[Line]:
+    for name in wanted:
+        if name in measures:
+            note(name)
+            yield from measures[name](installation, backlog, where)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
