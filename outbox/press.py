@@ -197,6 +197,7 @@ def _route(standing: Standing) -> Route:
         username=standing.username,
         password=vault().unseal(standing.password_sealed).decode() if standing.password_sealed else "",
         source_address=standing.source_address,
+        ca_file=standing.ca_file if relay else "",
     )
 
 

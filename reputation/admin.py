@@ -92,6 +92,7 @@ class RouteAdmin(FixedOnce):
                     "host",
                     "port",
                     "security",
+                    "ca_file",
                     "username",
                     "password_is",
                     "password",

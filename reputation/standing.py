@@ -11,8 +11,8 @@ from reputation import sql
 
 READ: Final[LiteralString] = """
 SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.enabled, d.default_sender, s.name AS stream,
-       s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo, r.host, r.port, r.security,
-       r.username, r.password_sealed, host(r.source_address) AS source_address, r.signs_itself,
+       s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo, r.host, r.port,
+       r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address, r.signs_itself,
        (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, k.id) ORDER BY k.algorithm DESC)
         FROM reputation_signingkey AS k WHERE k.domain_id = d.id AND k.state = 'active') AS keys
 FROM reputation_sendingdomain AS d
@@ -40,6 +40,7 @@ class Standing:
     host: str
     port: int
     security: str
+    ca_file: str
     username: str
     password_sealed: bytes
     source_address: str
@@ -79,6 +80,7 @@ def _standing(row: sql.Row) -> Standing:
         host=row.host,
         port=row.port,
         security=row.security,
+        ca_file=row.ca_file,
         username=row.username,
         password_sealed=bytes(row.password_sealed),
         source_address=row.source_address or "",
