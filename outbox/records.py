@@ -89,7 +89,7 @@ class MessageAdmin(Told):
     list_filter = (RunFilter, PeriodFilter, StatusFilter, "agent", "stream")
     list_select_related = ("agent", "stream")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return MessageList
 
     @admin.display(description="message")

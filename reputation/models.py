@@ -56,7 +56,9 @@ class Route(models.Model):
     port = models.PositiveIntegerField(default=25)
     security = models.CharField(max_length=16, choices=Security, default=Security.OPPORTUNISTIC)
     ca_file = models.CharField(
-        max_length=255, blank=True, help_text="The relay's own authority (PEM), if it is not one of the system's."
+        max_length=255,
+        blank=True,
+        help_text="The relay's own authority (PEM), if it is not one of the system's.",
     )
     username = models.CharField(max_length=255, blank=True)
     password_sealed = models.BinaryField(blank=True, default=b"", editable=False)
