@@ -124,6 +124,7 @@ class Supervisor:
             self._log.write(self._lines.get(timeout=0.1))
 
     def _end_all(self) -> None:
+        self.say("stopping, once open conversations have ended; a second Ctrl-C insists")
         for name, child in reversed(self._children.items()):
             _send(os.kill, child.pid, signal.SIGTERM)
             deadline = time.monotonic() + GRACE
