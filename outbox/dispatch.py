@@ -31,6 +31,7 @@ BACK_AFTER: Final = {
     Fault.NOT_CLEARED: 1.0,  # its lane is stopped or its session was lost
     Fault.STALE_CLEARANCE: 0.0,
 }
+MOST_BUSY: Final = 60.0
 BACK_AFTER_ROW_STOP: Final = 60.0  # a stop that only some recipients of the lane are in
 BACK_AFTER_NOT_READY: Final = 60.0
 
@@ -132,6 +133,10 @@ class Pipeline:
     def _pause(self, job: Job, reply: Reply) -> float:
         if _row_scope(job) in self.grounds.stops:
             return BACK_AFTER_ROW_STOP
+        if (
+            reply.fault is Fault.SITE_BUSY
+        ):  # longer each time, or a slow site's backlog would only come and go
+            return min(BACK_AFTER[Fault.SITE_BUSY] * job.claimed.attempt, MOST_BUSY) * random.uniform(1, 2)  # noqa: S311
         return BACK_AFTER.get(reply.fault or Fault.NOT_CLEARED, 1.0) * random.uniform(1, 2)  # noqa: S311
 
 

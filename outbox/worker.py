@@ -39,7 +39,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 POLL_SECONDS: Final = 1.0
-SLOW_SECONDS: Final = 5.0
+SLOW_SECONDS: Final = 1.0
+WAIT_FOR_SITE: Final = 10.0
 RESERVED: Final = 50  # room that only transactional mail may use
 OPEN_FOR_ONE_YOUNG: Final = 5  # conversations that may be open for each that may be young
 DRAIN_SECONDS: Final = 25.0
@@ -297,7 +298,11 @@ def _session(pair: tuple[int, object]) -> int:
 def _transport() -> SmtpTransport:
     resolver = Resolver(settings.AO_NAMESERVERS or None, allow_private=settings.AO_ALLOW_LOOPBACK)
     limits = Limits(
-        per_site=settings.AO_MAX_PER_SITE, per_process=OPEN_FOR_ONE_YOUNG * settings.AO_MAX_CONVERSATIONS
+        per_site=settings.AO_MAX_PER_SITE,
+        per_process=OPEN_FOR_ONE_YOUNG * settings.AO_MAX_CONVERSATIONS,
+        # A whole claim may be for one site: a quick one is through with it at once, a slow one refuses the next.
+        max_waiting=settings.AO_MAX_CONVERSATIONS,
+        wait=WAIT_FOR_SITE,
     )
     return SmtpTransport(resolver, limits, reached=reached)
 
