@@ -31,9 +31,11 @@ check: $(TESTABLE) ## lint, format, types, import contracts
 	@$(VENV)/bin/lint-imports
 
 bench: $(TESTABLE) ## one JSON line per measure, with its yardstick
+	@.ci/packages
 	@exec $(PYTHON) -m bench
 
 soak: $(TESTABLE) ## the fault tests with their full counts; hours
+	@.ci/packages
 	@exec $(PYTHON) -m pytest -rs -m soak --timeout 0 $(TESTS)
 
 clean: ## stop the embedded database, then remove what was made here, data included
