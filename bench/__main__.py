@@ -10,16 +10,17 @@ import contextlib
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import accept, deliver, idle, memory, waiting
 from bench.backlog import Backlog
-from bench.installation import Installation, cluster, environment, free_port, seeded
+from bench.installation import cluster, environment, free_port, seeded
 from bench.line import Line, note
-from bench.sink import Ports, Sink, sink
+from bench.sink import Ports, sink
+from bench.stand import Stand
 
-Measure = Callable[[Installation, Backlog, Sink], Iterator[Line]]
+Measure = Callable[[Stand], Iterator[Line]]
 
 MEASURES: dict[str, Measure] = {
     "deliver": deliver.local,
@@ -59,23 +60,17 @@ def _measured(wanted: Sequence[str]) -> Iterator[Line]:
             ports, web_port = first.ports, free_port()
             installation = seeded(made, environment(made, ports, folder, web_port), folder, web_port)
             backlog = Backlog(installation)
-            yield from _each(wanted, {**MEASURES, **DEEP}, installation, backlog, first)
+            yield from _each(wanted, {**MEASURES, **DEEP}, Stand(installation, backlog, first))
         if set(wanted) & set(DISTANT):
             with sink(folder, ports, LATENCY_MS) as far:
-                yield from _each(wanted, DISTANT, installation, backlog, far)
+                yield from _each(wanted, DISTANT, Stand(installation, backlog, far))
 
 
-def _each(
-    wanted: Sequence[str],
-    measures: dict[str, Measure],
-    installation: Installation,
-    backlog: Backlog,
-    where: Sink,
-) -> Iterator[Line]:
+def _each(wanted: Sequence[str], measures: Mapping[str, Measure], stand: Stand) -> Iterator[Line]:
     for name in wanted:
         if name in measures:
             note(name)
-            yield from measures[name](installation, backlog, where)
+            yield from measures[name](stand)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.installation import RUN, SENDER, Installation
+from bench.installation import RUN, Installation
 from bench.processes import BenchError
 
 BODY_BYTES = 4096

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from bench.backlog import Backlog
-from bench.installation import DISPATCHERS, Installation
+from bench.installation import DISPATCHERS
 from bench.line import Line, at_least, note
 from bench.processes import BenchError, CpuMeter, until
 from bench.rivals.bare import Bare
@@ -17,7 +16,7 @@ from bench.rivals.post_office import PostOffice
 from bench.rivals.postfix import Postfix
 from bench.rivals.rival import NotAvailable, Rate, Rival
 from bench.rivals.smtplib_tool import SmtplibTool
-from bench.sink import Sink
+from bench.stand import Stand
 
 N, WARM = 5_000, 300
 
@@ -26,75 +25,74 @@ N, WARM = 5_000, 300
 class Product:
     """The product's own processes. `dispatchers` is what `make run` starts unless said otherwise."""
 
-    backlog: Backlog
     dispatchers: int = DISPATCHERS
     name: str = "agent outbox"
     connections: int = 0
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate:
+    def run(self, stand: Stand, n: int) -> Rate:
         """Messages per second from the moment the lanes are opened to the last one settled."""
         more = {}
         if self.connections:
             per_site = str(self.connections // 5)
             more = {"AO_MAX_CONVERSATIONS": str(self.connections), "AO_MAX_PER_SITE": per_site}
-        self.backlog.empty()
-        with installation.workers(self.dispatchers, **more) as worker:
-            self._deliver(WARM)
-            sink.mark()
-            spent = CpuMeter([worker.pid, installation.postmaster])
-            seconds = self._deliver(n)
+        stand.backlog.empty()
+        with stand.installation.workers(self.dispatchers, **more) as worker:
+            _deliver(stand, WARM)
+            stand.sink.mark()
+            spent = CpuMeter([worker.pid, stand.installation.postmaster])
+            seconds = _deliver(stand, n)
             cpu_ms = spent.milliseconds() / n
             worker.check()
-        if sink.accepted() != n:
-            raise BenchError(f"{n} settled, but {sink.accepted()} at the sink")
+        if stand.sink.accepted() != n:
+            raise BenchError(f"{n} settled, but {stand.sink.accepted()} at the sink")
         return Rate(n / seconds, cpu_ms)
 
-    def _deliver(self, n: int) -> float:
-        self.backlog.empty()
-        self.backlog.enter(n)
-        self.backlog.settle_down()
-        began = time.monotonic()
-        self.backlog.release()
-        return until(lambda: self.backlog.finished() >= n, 180, f"{n} settled") - began
+
+def _deliver(stand: Stand, n: int) -> float:
+    stand.backlog.empty()
+    stand.backlog.enter(n)
+    stand.backlog.settle_down()
+    began = time.monotonic()
+    stand.backlog.release()
+    return until(lambda: stand.backlog.finished() >= n, 180, f"{n} settled") - began
 
 
-def local(installation: Installation, backlog: Backlog, sink: Sink, n: int = N) -> Iterator[Line]:
+def local(stand: Stand, n: int = N) -> Iterator[Line]:
     """5,000 messages of 4 KB to a sink next door."""
     wanted: Sequence[tuple[Rival, float | None]] = (
         (Postfix(), 6),
         (Haraka(), 5),
         (PostOffice(), 2),
-        (Bare(backlog), 0.5),
+        (Bare(), 0.5),
         (SmtplibTool(), None),
     )
-    product = Product(backlog)
-    yield from _compared("deliver", product, wanted, installation, sink, n)
+    product = Product()
+    yield from _compared("deliver", product, wanted, stand, n)
 
 
-def distant(installation: Installation, backlog: Backlog, sink: Sink, n: int = N) -> Iterator[Line]:
+def distant(stand: Stand, n: int = N) -> Iterator[Line]:
     """The same with a round trip of 50 ms and up to 400 connections."""
-    product = Product(backlog, connections=400)
+    product = Product(connections=400)
     wanted = ((Postfix(delivering=400, released=False), 5.0),)
-    yield from _compared("deliver_50ms", product, wanted, installation, sink, n)
+    yield from _compared("deliver_50ms", product, wanted, stand, n)
 
 
 def _compared(
     measure: str,
     product: Product,
     wanted: Sequence[tuple[Rival, float | None]],
-    installation: Installation,
-    sink: Sink,
+    stand: Stand,
     n: int,
 ) -> Iterator[Line]:
     """The product before and after every rival: each is compared with its neighbours in time only."""
-    before = _noted(product, installation, sink, n)
+    before = _noted(product, stand, n)
     for rival, factor in wanted:
         why, rate = "", None
         try:
-            rate = _noted(rival, installation, sink, n)
+            rate = _noted(rival, stand, n)
         except (NotAvailable, BenchError) as error:
             why = str(error)
-        after = _noted(product, installation, sink, n)
+        after = _noted(product, stand, n)
         yield _line(measure, rival.name, factor, [before, after], rate, why, n)
         before = after
 
@@ -116,8 +114,8 @@ def _line(
     return at_least(line, factor) if factor else line
 
 
-def _noted(rival: Rival, installation: Installation, sink: Sink, n: int) -> Rate:
-    rate = rival.run(installation, sink, n)
+def _noted(rival: Rival, stand: Stand, n: int) -> Rate:
+    rate = rival.run(stand, n)
     note(
         f"  {rival.name}: {rate.per_second:,.0f} messages/s, {rate.cpu_ms:.2f} ms of CPU each {rate.more or ''}"
     )

@@ -137,6 +137,8 @@ def seeded(made: Cluster, told: Mapping[str, str], folder: Path, web_port: int) 
     from django.core.management import call_command
 
     django.setup()
+    import config.celery  # noqa: F401  so that what is accepted here kicks the right broker
+
     call_command("prepare", verbosity=0)
     urls = made.urls()
     return Installation(

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from bench.backlog import Backlog
-from bench.installation import Installation
 from bench.line import Line, below, note
-from bench.sink import Sink
+from bench.stand import Stand
 
 ROUNDS, GROUP = 30, 200
 FLAT = 1.5
@@ -25,42 +23,40 @@ Times = dict[str, float]
 SIZE = "SELECT sum(pg_total_relation_size(t::regclass)) / 1048576.0 FROM unnest(%s::text[]) AS t"
 
 
-def growing(
-    installation: Installation, backlog: Backlog, sink: Sink, sizes: Sequence[int] = (LARGE,)
-) -> Iterator[Line]:
+def growing(stand: Stand, sizes: Sequence[int] = (LARGE,)) -> Iterator[Line]:
     """Each step at the large sizes against the same step at 10,000."""
     for fresh in (True, False):
-        small = _measured(installation, backlog, SMALL, fresh)
+        small = _measured(stand, SMALL, fresh)
         for size in sizes:
-            large = _measured(installation, backlog, size, fresh)
+            large = _measured(stand, size, fresh)
             for step, value in large.items():
                 yield _flat(f"{step}_{size}_{'fresh' if fresh else 'stale'}", value, small[step])
-    backlog.empty()
+    stand.backlog.empty()
 
 
-def hot_tables(installation: Installation, backlog: Backlog, sink: Sink, n: int = LARGE) -> Iterator[Line]:
+def hot_tables(stand: Stand, n: int = LARGE) -> Iterator[Line]:
     """Megabytes of the hot tables with their indexes after `n` were handled, as autovacuum finds them."""
-    backlog.empty()
-    backlog.enter(n)
-    backlog.release()
+    stand.backlog.empty()
+    stand.backlog.enter(n)
+    stand.backlog.release()
     with _Caller() as caller:
-        while caller.round(500, backlog)["n"]:
+        while caller.round(500, stand)["n"]:
             pass
-    with installation.connect() as connection:
+    with stand.installation.connect() as connection:
         row = connection.execute(SIZE, [list(HOT)]).fetchone()
         size = float(str(row[0])) if row else 0.0
     line = Line("hot_tables", size, "MB", n)
     yield below(line, HOT_LIMIT) if n >= HUGE else line
-    backlog.empty()
+    stand.backlog.empty()
 
 
-def deep(installation: Installation, backlog: Backlog, sink: Sink) -> Iterator[Line]:
+def deep(stand: Stand) -> Iterator[Line]:
     """The million."""
     from bench.memory import flat
 
-    yield from growing(installation, backlog, sink, (LARGE, HUGE))
-    yield from hot_tables(installation, backlog, sink, HUGE)
-    yield from flat(installation, backlog, sink, HUGE)
+    yield from growing(stand, (LARGE, HUGE))
+    yield from hot_tables(stand, HUGE)
+    yield from flat(stand, HUGE)
 
 
 class _Caller:
@@ -80,12 +76,12 @@ class _Caller:
         sessions.end(self.session)
         connection.close()
 
-    def round(self, group: int, backlog: Backlog) -> dict[str, float]:
+    def round(self, group: int, stand: Stand) -> dict[str, float]:
         """Milliseconds of each step for one group, and how many it had."""
         from outbox import ledger, sessions
 
         sessions.renew(self.session, 0)
-        backlog.release()
+        stand.backlog.release()
         claim, claimed = _timed(lambda: ledger.claim(self.session, tier=1, limit=group))
         if not claimed:
             return {"n": 0}
@@ -96,17 +92,17 @@ class _Caller:
         return {"claim": claim, "clear": clear, "settle": settle, "n": len(claimed)}
 
 
-def _measured(installation: Installation, backlog: Backlog, n: int, fresh: bool) -> Times:
-    backlog.empty()
+def _measured(stand: Stand, n: int, fresh: bool) -> Times:
+    stand.backlog.empty()
     switch = "ALTER TABLE outbox_delivery SET (autovacuum_enabled = {})"
-    with installation.connect() as connection:
+    with stand.installation.connect() as connection:
         connection.execute(switch.format("off"))
-        backlog.settle_down()  # so the statistics say: empty
-        backlog.enter(n)
+        stand.backlog.settle_down()  # so the statistics say: empty
+        stand.backlog.enter(n)
         if fresh:
-            backlog.settle_down()
+            stand.backlog.settle_down()
         with _Caller() as caller:
-            rounds = [caller.round(GROUP, backlog) for _ in range(ROUNDS)]
+            rounds = [caller.round(GROUP, stand) for _ in range(ROUNDS)]
         connection.execute(switch.format("on"))
     times = {step: median(each[step] for each in rounds) for step in ("claim", "clear", "settle")}
     note(

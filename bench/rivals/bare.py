@@ -15,30 +15,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bench.backlog import Backlog
-from bench.installation import Installation
 from bench.rivals.rival import Rate, output_of
-from bench.sink import Sink
+from bench.stand import Stand
 
 SIGNERS, CHUNK = 2, 32
 
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """One process, as the product's default on two cores; its mail waits in `backlog`."""
+    """One process, as the product's default on two cores."""
 
-    backlog: Backlog
     name: str = "signing and SMTP alone, no database"
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate:
+    def run(self, stand: Stand, n: int) -> Rate:
         """See the module."""
-        self.backlog.empty()
-        self.backlog.enter(n)
-        self.backlog.release()
+        stand.backlog.empty()
+        stand.backlog.enter(n)
+        stand.backlog.release()
         command = [sys.executable, "-m", "bench.rivals.bare", str(n)]
-        sink.mark()
-        seconds = float(output_of(command, **installation.environment).split()[-1])
-        return Rate(sink.accepted() / seconds)
+        stand.sink.mark()
+        seconds = float(output_of(command, **stand.installation.environment).split()[-1])
+        return Rate(stand.sink.accepted() / seconds)
 
 
 async def _deliver(jobs: Sequence[Any]) -> float:

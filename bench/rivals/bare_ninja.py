@@ -28,8 +28,8 @@ if not settings.configured:
     )
     django.setup()
 
-from django.db import models  # noqa: E402
-from ninja import NinjaAPI, Schema  # noqa: E402
+from django.db import models
+from ninja import NinjaAPI, Schema
 
 
 class Row(models.Model):
@@ -60,6 +60,7 @@ api = NinjaAPI()
 @api.post("/messages")
 def one(request: HttpRequest, mail: Mail) -> dict[str, int]:
     """One row, one commit."""
+    del request
     row = Row.objects.create(recipient=mail.to[0], subject=mail.subject, body=mail.text)
     return {"id": row.pk}
 
@@ -67,6 +68,7 @@ def one(request: HttpRequest, mail: Mail) -> dict[str, int]:
 @api.post("/messages/batch")
 def many(request: HttpRequest, mails: list[Mail]) -> dict[str, int]:
     """Many rows, one commit."""
+    del request
     rows = [Row(recipient=mail.to[0], subject=mail.subject, body=mail.text) for mail in mails]
     return {"n": len(Row.objects.bulk_create(rows))}
 

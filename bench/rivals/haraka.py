@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.installation import DOMAIN, Installation, answers, free_port
+from bench.installation import DOMAIN, answers, free_port
 from bench.processes import Process, running, until
 from bench.rivals.rival import Rate, cache, needs, output_of, through
 from bench.sink import Sink
+from bench.stand import Stand
 
 PACKAGES = ("Haraka@3.3.4", "haraka-plugin-dkim@1.3.1")
 CONNECTIONS = 100
@@ -33,7 +34,8 @@ CONFIG = {
     "plugins": "everything\ndkim\n",
     "smtp.ini": "listen=127.0.0.1:{port}\nnodes={nodes}\n",
     "outbound.ini": "concurrency_max={connections}\nenable_tls=false\nreceived_header=disabled\nlocal_mx_ok=true\n",
-    "dkim.ini": "[sign]\nenabled=true\nselector=bench\ndomain={domain}\n[canon]\nbody=relaxed\n[verify]\nenabled=false\n",
+    "dkim.ini": "[sign]\nenabled=true\nselector=bench\ndomain={domain}\n"
+    "[canon]\nbody=relaxed\n[verify]\nenabled=false\n",
     "log.ini": "[main]\nlevel=ERROR\n",
     "me": "out.acme.test\n",
 }
@@ -46,20 +48,21 @@ class Haraka:
     name: str = "haraka + dkim"
     nodes: tuple[int, ...] = (0, 2)
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate:
+    def run(self, stand: Stand, n: int) -> Rate:
         """See the module."""
         needs("node", "npm")
         modules = _installed()
-        rates = {str(nodes or 1): self._once(modules, sink, n, nodes) for nodes in self.nodes}
+        rates = {str(nodes or 1): self._once(modules, stand.sink, n, nodes) for nodes in self.nodes}
         best = max(rates.values(), key=lambda rate: rate.per_second)
         by = {nodes: rate.per_second for nodes, rate in rates.items()}
         return Rate(best.per_second, best.cpu_ms, {"by_processes": by})
 
     def _once(self, modules: Path, sink: Sink, n: int, nodes: int) -> Rate:
         with tempfile.TemporaryDirectory(prefix="bench-haraka-") as text:
-            with _running(Path(text), modules, sink, nodes) as (port, server):
-                through(port, sink, 200, CONNECTIONS, Path(text), [server])
-                return through(port, sink, n, CONNECTIONS, Path(text), [server])
+            folder = Path(text)
+            with _running(folder, modules, sink, nodes) as (port, server):
+                through(port, sink, 200, CONNECTIONS, folder, [server])
+                return through(port, sink, n, CONNECTIONS, folder, [server])
 
 
 @contextlib.contextmanager

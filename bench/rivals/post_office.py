@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.installation import Installation
 from bench.rivals.rival import Rate, cache, output_of
-from bench.sink import Sink
+from bench.stand import Stand
 
 PACKAGES = ("django>=5.2,<5.3", "django-post_office==3.12.0", "psycopg[binary]>=3.3,<4")
 DATABASE = "post_office"
@@ -26,29 +25,29 @@ class PostOffice:
 
     name: str = "django-post_office, unsigned"
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate:
+    def run(self, stand: Stand, n: int) -> Rate:
         """See the module."""
         python = _installed()
         script = str(Path(__file__).with_name("post_office_run.py"))
         rates = {}
-        with _database(installation) as url:
+        with _database(stand) as url:
             for processes, threads in WAYS:
-                told = {"BENCH_DATABASE_URL": url, "BENCH_SMTP_PORT": str(sink.ports.smtp)}
+                told = {"BENCH_DATABASE_URL": url, "BENCH_SMTP_PORT": str(stand.sink.ports.smtp)}
                 words = [str(python), script, str(n), str(processes), str(threads)]
-                sink.mark()
+                stand.sink.mark()
                 seconds = float(output_of(words, **told))
                 # whatever it says, only what arrived counts
-                rates[f"{processes}x{threads}"] = sink.accepted() / seconds
+                rates[f"{processes}x{threads}"] = stand.sink.accepted() / seconds
         return Rate(max(rates.values()), more={"by_processes_x_threads": rates})
 
 
 @contextlib.contextmanager
-def _database(installation: Installation) -> Iterator[str]:
-    with installation.as_superuser() as connection:
+def _database(stand: Stand) -> Iterator[str]:
+    with stand.installation.as_superuser() as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {DATABASE}")
         try:
-            yield installation.superuser_url.replace("/outbox?", f"/{DATABASE}?")
+            yield stand.installation.superuser_url.replace("/outbox?", f"/{DATABASE}?")
         finally:
             connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 

@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.installation import DOMAIN, Installation, answers, free_port
+from bench.installation import DOMAIN, answers, free_port
 from bench.processes import BenchError, Process, running, until
 from bench.rivals.rival import NotAvailable, Rate, all_arrived, inject, needs, through
 from bench.sink import Sink
+from bench.stand import Stand
 
 SBIN = "/usr/sbin"
 CONNECTIONS = 20  # that hand mail over; 50 are no faster
@@ -45,7 +46,7 @@ maillog_file_prefixes = {folder}
 relayhost = [127.0.0.1]:{sink}
 smtpd_recipient_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
-smtpd_milters = inet:127.0.0.1:{milter}
+smtpd_milters = unix:{folder}/milter
 milter_default_action = tempfail
 default_process_limit = 500
 default_destination_concurrency_limit = {delivering}
@@ -85,7 +86,8 @@ OPENDKIM = """
 Domain {domain}
 Selector bench
 KeyFile {folder}/dkim.pem
-Socket inet:{milter}@127.0.0.1
+Socket local:{folder}/milter
+UMask 000
 Mode s
 Canonicalization relaxed/relaxed
 SignatureAlgorithm rsa-sha256
@@ -105,31 +107,33 @@ class Postfix:
     delivering: int = DELIVERING
     released: bool = True
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate:
+    def run(self, stand: Stand, n: int) -> Rate:
         """See the module."""
         needs("postfix", "postsuper", "opendkim")
         if os.geteuid():
             raise NotAvailable("Postfix's master wants to be started by root")
         with (
             tempfile.TemporaryDirectory(prefix="bench-postfix-") as text,
-            self._running(Path(text), sink) as started,
+            self._running(Path(text), stand.sink) as started,
         ):
             folder, (port, servers) = Path(text), started
-            through(port, sink, 200, CONNECTIONS, folder, servers)
-            rate = through(port, sink, n, CONNECTIONS, folder, servers)
-            more = {"released_per_second": self._release(folder, sink, n, port)} if self.released else {}
+            through(port, stand.sink, 200, CONNECTIONS, folder, servers)
+            rate = through(port, stand.sink, n, CONNECTIONS, folder, servers)
+            more = (
+                {"released_per_second": self._release(folder, stand.sink, n, port)} if self.released else {}
+            )
         return Rate(rate.per_second, rate.cpu_ms, more)
 
     @contextlib.contextmanager
     def _running(self, folder: Path, sink: Sink) -> Iterator[tuple[int, list[int]]]:
         folder.chmod(0o755)
-        port, milter = free_port(), free_port()
-        self._write(folder, sink.ports.smtp, port, milter)
+        port = free_port()
+        self._write(folder, sink.ports.smtp, port)
         opendkim = Process(
             [f"{SBIN}/opendkim", "-f", "-x", f"{folder}/opendkim.conf"], os.environ, folder / "opendkim.log"
         )
         with running(opendkim):
-            until(lambda: answers(milter), 10, "OpenDKIM listens", of=opendkim)
+            until((folder / "milter").exists, 10, "OpenDKIM listens", of=opendkim)
             _postfix(folder, "start")
             try:
                 until(lambda: answers(port), 20, "Postfix listens")
@@ -138,7 +142,7 @@ class Postfix:
             finally:
                 _postfix(folder, "abort")
 
-    def _write(self, folder: Path, sink_port: int, port: int, milter: int) -> None:
+    def _write(self, folder: Path, sink_port: int, port: int) -> None:
         from reputation import signing
 
         pem = folder / "dkim.pem"
@@ -148,7 +152,7 @@ class Postfix:
         for place in places.values():
             place.mkdir()
         subprocess.run(["chown", "postfix", places["data"]], check=True)
-        known = {**places, "folder": folder, "sink": sink_port, "port": port, "milter": milter}
+        known = {**places, "folder": folder, "sink": sink_port, "port": port}
         known |= {"delivering": self.delivering, "domain": DOMAIN, "daemons": _daemons()}
         for name, template in (("main.cf", MAIN), ("master.cf", MASTER), ("opendkim.conf", OPENDKIM)):
             (folder / name).write_text(template.format(**known))

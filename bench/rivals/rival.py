@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.installation import Installation
 from bench.processes import BenchError, CpuMeter, Process, running, until
 from bench.sink import Sink
+from bench.stand import Stand
 
 
 class NotAvailable(RuntimeError):
@@ -37,7 +37,7 @@ class Rival(Protocol):
 
     name: str
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate: ...
+    def run(self, stand: Stand, n: int) -> Rate: ...
 
 
 def needs(*programs: str) -> None:

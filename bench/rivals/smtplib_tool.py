@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 
 from bench.backlog import recipient_of, text_of
-from bench.installation import SENDER, Installation
+from bench.installation import SENDER
 from bench.rivals.rival import Rate, output_of
-from bench.sink import Sink
+from bench.stand import Stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class SmtplibTool:
 
     name: str = "smtplib tool, unsigned"
 
-    def run(self, installation: Installation, sink: Sink, n: int) -> Rate:
+    def run(self, stand: Stand, n: int) -> Rate:
         """See the module."""
-        command = [sys.executable, "-m", "bench.rivals.smtplib_tool", str(sink.ports.smtp), str(n)]
+        command = [sys.executable, "-m", "bench.rivals.smtplib_tool", str(stand.sink.ports.smtp), str(n)]
         return Rate(n / float(output_of(command)))
 
 
