@@ -5,7 +5,6 @@ Without a failure in n kills the rate of failures is below 3/n with 95 % confide
 
 import os
 import random
-import signal
 import threading
 import time
 
@@ -15,7 +14,7 @@ from tests.walks.harness.installation import Installation
 from tests.walks.harness.processes import Worker
 from tests.walks.harness.waiting import until
 
-WORKERS = 2
+WORKERS = 3
 BACKLOG = 300  # kept waiting, so that every kill hits work under way
 
 RESCUED = """
@@ -36,13 +35,15 @@ def test_two_hundred_kills_or_as_many_as_asked(here: Installation) -> None:
 def survive(here: Installation, kills: int) -> None:
     """Kill that often, then let everything come to rest and count."""
     here.beat()
-    workers = [here.worker() for _ in range(WORKERS)]
+    workers = [here.worker(ready=False) for _ in range(WORKERS)]
     killed: list[tuple[int, float]] = []
     ending = threading.Event()
     poster = threading.Thread(target=keep_posting, args=(here, ending))
     poster.start()
     try:
-        killed.extend(kill_one(here, random.choice(workers)) for _ in range(kills))
+        for _ in range(kills):
+            killed.append(kill_one(here, workers.pop(random.randrange(WORKERS))))
+            workers.append(here.worker(ready=False))
     finally:
         ending.set()
         poster.join()
@@ -62,19 +63,17 @@ def keep_posting(here: Installation, ending: threading.Event) -> None:
 
 
 def kill_one(here: Installation, worker: Worker) -> tuple[int, float]:
-    """SIGKILL to the child of a worker at some moment of its work; its session, and when."""
-    here.until_dispatching(worker, 60)
+    """SIGKILL to a worker, its child and all, at some moment of its work; its session, and when."""
 
-    def at_work() -> tuple[int, int] | None:
+    def at_work() -> int | None:
+        assert worker.alive, worker.tail()
         child = worker.child()
         busy = {row.session_id for row in here.ask("SELECT DISTINCT session_id FROM outbox_delivery")}
-        return next(
-            ((key, pid) for key, pid in here.sessions().items() if pid == child and key in busy), None
-        )
+        return next((key for key, pid in here.sessions().items() if pid == child and key in busy), None)
 
-    session, child = until(at_work, 30, "it works", here.statuses)
+    session = until(at_work, 60, "it works", here.statuses)
     time.sleep(random.uniform(0, 0.3))  # any moment: that is the point
-    os.kill(child, signal.SIGKILL)
+    worker.kill()
     return session, time.time()
 
 

@@ -130,6 +130,14 @@ def ring() -> None:
     current_app.send_task("outbox.dispatch", ignore_result=True, expires=5)
 
 
+def purge_queue() -> None:
+    """Throw away every hint that waits at the broker."""
+    from celery import current_app
+
+    with current_app.connection_for_write() as connection:
+        connection.default_channel.queue_purge("outbox")
+
+
 def run_task(name: str) -> None:
     """What beat would make a worker do, done here."""
     from celery import current_app
