@@ -28,7 +28,7 @@ def _transport_options(url: str) -> dict[str, Any]:
         "conn_string": conninfo,
         "init_extension": False,
         "visibility_timeout": 60,
-        "wait_time_seconds": 5,
+        "wait_time_seconds": 1,
         "poll_interval_ms": 10,
         "polling_interval": 0.01,
         "pool_size": 3,
@@ -49,6 +49,7 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
     beat_schedule={
         "deliver what is due": {"task": "outbox.dispatch", "schedule": 1.0, "options": {"expires": 5}},
         "take back what dead workers held": {

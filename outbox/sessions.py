@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS: Final = float(os.environ.get("AO_LEASE_SECONDS", "15"))
 HEARTBEAT_SECONDS: Final = LEASE_SECONDS / 5
 RETRY_SECONDS: Final = 0.5
+ATTENTION_SECONDS: Final = 0.2  # how long the end of the process may wait for us
 
 OPEN: Final[LiteralString] = """
 INSERT INTO outbox_session (name, lease_until, epoch_seen)
@@ -96,10 +97,15 @@ class Lease:
         sql.count(LISTEN)
         while not self._ending.is_set():
             self._refresh()
-            with connection.wrap_database_errors:
-                wait = min(HEARTBEAT_SECONDS, 0.5) if self.session is None else HEARTBEAT_SECONDS
-                for _ in connection.connection.notifies(timeout=wait, stop_after=1):
-                    pass
+            self._await_switch(HEARTBEAT_SECONDS)
+
+    def _await_switch(self, seconds: float) -> None:
+        """Until a trip or resume is told, the time is over or the session is to end."""
+        deadline = time.monotonic() + seconds
+        with connection.wrap_database_errors:
+            while not self._ending.is_set() and time.monotonic() < deadline:
+                for _ in connection.connection.notifies(timeout=ATTENTION_SECONDS, stop_after=1):
+                    return
 
     def _refresh(self) -> None:
         row = sql.one(LAST_EPOCH)
