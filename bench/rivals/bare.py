@@ -34,7 +34,7 @@ class Bare:
         stand.backlog.release()
         command = [sys.executable, "-m", "bench.rivals.bare", str(n)]
         stand.sink.mark()
-        seconds = float(output_of(command, **stand.installation.environment).split()[-1])
+        seconds = float(output_of(command, stand.installation.environment).split()[-1])
         return Rate(stand.sink.accepted() / seconds)
 
 

@@ -35,7 +35,7 @@ class PostOffice:
                 told = {"BENCH_DATABASE_URL": url, "BENCH_SMTP_PORT": str(stand.sink.ports.smtp)}
                 words = [str(python), script, str(n), str(processes), str(threads)]
                 stand.sink.mark()
-                seconds = float(output_of(words, **told))
+                seconds = float(output_of(words, told))
                 # whatever it says, only what arrived counts
                 rates[f"{processes}x{threads}"] = stand.sink.accepted() / seconds
         return Rate(max(rates.values()), more={"by_processes_x_threads": rates})

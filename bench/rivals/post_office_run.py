@@ -58,7 +58,8 @@ def main(n: int, processes: int, threads: int) -> None:
     from post_office import mail
     from post_office.models import Email
 
-    from bench.backlog import SENDER, recipient_of, text_of
+    from bench.backlog import recipient_of, text_of
+    from bench.installation import SENDER
 
     call_command("migrate", verbosity=0, interactive=False)
     Email.objects.all().delete()

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +35,8 @@ class Rate:
 class Rival(Protocol):
     """Delivers `n` messages to the sink and tells how fast. Raises NotAvailable."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def run(self, stand: Stand, n: int) -> Rate: ...
 
@@ -48,7 +49,7 @@ def needs(*programs: str) -> None:
         raise NotAvailable(f"{', '.join(missing)}: not installed")
 
 
-def output_of(command: Sequence[str], seconds: float = 300, **more: str) -> str:
+def output_of(command: Sequence[str], more: Mapping[str, str] | None = None, seconds: float = 300) -> str:
     """What a command printed. Raises NotAvailable with the end of what it said if it failed."""
     try:
         done = subprocess.run(
@@ -56,7 +57,7 @@ def output_of(command: Sequence[str], seconds: float = 300, **more: str) -> str:
             capture_output=True,
             text=True,
             timeout=seconds,
-            env={**os.environ, **more},
+            env={**os.environ, **(more or {})},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
