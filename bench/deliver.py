@@ -103,11 +103,12 @@ def _line(
     rates = [rate.per_second for rate in ours]
     more = {
         "before_and_after": rates,
-        "cpu_ms_per_message": ours[0].cpu_ms,
+        "cpu_ms_per_message": mean(rate.cpu_ms for rate in ours),
         **(theirs.more if theirs else {}),
     }
     if theirs and theirs.cpu_ms:
-        more["yardstick_cpu_ms_per_message"] = theirs.cpu_ms
+        cpu = mean(rate.cpu_ms for rate in ours)
+        more |= {"yardstick_cpu_ms_per_message": theirs.cpu_ms, "ratio_by_cpu": theirs.cpu_ms / cpu}
     if why:
         more |= {"peer": "not available", "why": why}
     line = Line(measure, mean(rates), "messages/s", n, peer, theirs.per_second if theirs else None, more=more)
@@ -116,7 +117,6 @@ def _line(
 
 def _noted(rival: Rival, stand: Stand, n: int) -> Rate:
     rate = rival.run(stand, n)
-    note(
-        f"  {rival.name}: {rate.per_second:,.0f} messages/s, {rate.cpu_ms:.2f} ms of CPU each {rate.more or ''}"
-    )
+    cpu = f", {rate.cpu_ms:.2f} ms of CPU each" if rate.cpu_ms else ""
+    note(f"  {rival.name}: {rate.per_second:,.0f} messages/s{cpu} {rate.more or ''}")
     return rate
