@@ -17,6 +17,7 @@ from bench import accept, deliver, idle, memory, waiting
 from bench.backlog import Backlog
 from bench.installation import cluster, environment, free_port, seeded
 from bench.line import Line, note
+from bench.processes import BenchError
 from bench.sink import Ports, sink
 from bench.stand import Stand
 
@@ -70,7 +71,10 @@ def _each(wanted: Sequence[str], measures: Mapping[str, Measure], stand: Stand) 
     for name in wanted:
         if name in measures:
             note(name)
-            yield from measures[name](stand)
+            try:
+                yield from measures[name](stand)
+            except BenchError as error:  # the others are still worth having
+                yield Line(name, None, "", 0, target="to be measured", met=False, more={"why": str(error)})
 
 
 if __name__ == "__main__":
