@@ -59,7 +59,13 @@ def database(url: str) -> dict[str, Any]:
         "CONN_MAX_AGE": None,
         # A lost connection is noticed by the query that opens a request, which then asks again (outbox.keys).
         "CONN_HEALTH_CHECKS": False,
-        "OPTIONS": {"prepare_threshold": 2, "connect_timeout": 3, **query},
+        "OPTIONS": {
+            "prepare_threshold": 2,
+            "connect_timeout": 3,
+            # Prepared statements are written by hand and have one good plan; planning anew costs more than some run.
+            "options": "-c plan_cache_mode=force_generic_plan",
+            **query,
+        },
     }
 
 

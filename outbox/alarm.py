@@ -17,6 +17,8 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 COALESCE_SECONDS: Final = 0.01
+# While it does not stop ringing the workers are awake anyway.
+INCESSANT_SECONDS: Final = 0.05
 # After a failed kick the broker is left in peace for a while; beat's poll carries on.
 DISCOURAGED_SECONDS: Final = 1.0
 
@@ -33,9 +35,11 @@ class Alarm:
         self._rung.set()
 
     def _watch(self) -> None:
+        pause = COALESCE_SECONDS
         while self._rung.wait():
             self._rung.clear()
-            time.sleep(COALESCE_SECONDS if self._kicked() else DISCOURAGED_SECONDS)
+            time.sleep(pause if self._kicked() else DISCOURAGED_SECONDS)
+            pause = min(2 * pause, INCESSANT_SECONDS) if self._rung.is_set() else COALESCE_SECONDS
 
     def _kicked(self) -> bool:
         try:

@@ -6,7 +6,10 @@ While one group is being asked about, the next one gathers; so a group is as lar
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+FEW: Final = 64
+LINGER_SECONDS: Final = 0.003
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,11 +18,19 @@ Result = TypeVar("Result")
 class Grouped(Generic[Item, Result]):
     """Calls ``act(items) -> results`` (same order) in a thread of its own, one group at a time.
 
-    What ``act`` raises, every item of that group raises. Use it on one event loop only.
+    ``crowd`` says how many may ask soon: in a crowd a small group waits a moment for others, alone nobody does. What
+    ``act`` raises, every item of that group raises. Use it on one event loop only.
     """
 
-    def __init__(self, name: str, act: Callable[[Sequence[Item]], Sequence[Result]], most: int = 500) -> None:
+    def __init__(
+        self,
+        name: str,
+        act: Callable[[Sequence[Item]], Sequence[Result]],
+        most: int = 500,
+        crowd: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._act = act
+        self._crowd = crowd
         self._most = most
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._gathered: list[tuple[Item, asyncio.Future[Result]]] = []
@@ -40,6 +51,8 @@ class Grouped(Generic[Item, Result]):
 
     async def _run(self) -> None:
         while self._gathered:
+            if len(self._gathered) < FEW and self._crowd() > FEW:
+                await asyncio.sleep(LINGER_SECONDS)
             group, self._gathered = self._gathered[: self._most], self._gathered[self._most :]
             await self._ask(group)
 

@@ -57,13 +57,13 @@ WITH messages AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'accepted', status, code, %(actor)s FROM given
 )
-UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, asleep.due), naps = 0
+UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, seen.due), naps = 0
 FROM (
-    SELECT o.id, due.at AS due FROM outbox_lane AS o
+    SELECT o.id, o.wake_at, due.at AS due FROM outbox_lane AS o
     JOIN (SELECT lane_id, min(next_attempt_at) AS at FROM given WHERE status = 'queued' GROUP BY lane_id) AS due
       ON due.lane_id = o.id
-    WHERE o.wake_at > due.at ORDER BY o.id FOR UPDATE OF o
-) AS asleep WHERE l.id = asleep.id
+    ORDER BY o.id FOR KEY SHARE OF o
+) AS seen WHERE l.id = seen.id AND seen.wake_at > seen.due
 """
 
 ENTER_ATTACHMENTS: Final[LiteralString] = """
@@ -71,12 +71,14 @@ INSERT INTO outbox_attachment (message_id, ordinal, filename, content_type, cont
 SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::text[], %s::bytea[])
 """
 
-# In the order of their keys, since two batches that wake the same lanes must not wait for each other.
+# The share lock is what LULL looks for: a lane is not put to sleep beside an accept that it cannot see yet, and an
+# accept that meets a LULL waits for it and sees what it wrote. In the order of their keys, since two batches that wake
+# the same lanes must not wait for each other.
 WAKE: Final[LiteralString] = """
 WITH due AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS t (id, at)),
-asleep AS (SELECT l.id FROM outbox_lane AS l JOIN due USING (id) WHERE l.wake_at > due.at ORDER BY l.id FOR UPDATE OF l)
-UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, due.at), naps = 0
-FROM asleep JOIN due USING (id) WHERE l.id = asleep.id
+seen AS (SELECT l.id, l.wake_at, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l)
+UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, seen.at), naps = 0
+FROM seen WHERE l.id = seen.id AND seen.wake_at > seen.at
 """
 
 # -- claiming ------------------------------------------------------------------------------------------------
@@ -121,28 +123,10 @@ SELECT c.id, c.message_id, c.attempt, c.tries, c.recipient, c.expires_at, l.doma
 FROM claimed AS c JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
 """
 
-# Put the visited lanes to the back of the rotation, to sleep until their next due delivery, or park them. A lane
-# that an accept is waking at this moment is left alone.
-LULL: Final[LiteralString] = """
-WITH seen AS (SELECT * FROM unnest(%(lanes)s::bigint[], %(stopped)s::boolean[]) AS t (id, stopped)),
-ours AS (SELECT l.id FROM outbox_lane AS l JOIN seen USING (id) FOR UPDATE OF l SKIP LOCKED),
-found AS (
-    SELECT seen.id, seen.stopped, (
-        SELECT min(next.at) FROM (VALUES (0), (1), (2)) AS rank (priority)
-        CROSS JOIN LATERAL (
-            SELECT d.next_attempt_at AS at FROM outbox_delivery AS d
-            WHERE d.lane_id = seen.id AND d.priority = rank.priority AND d.status IN ('queued', 'deferred')
-            ORDER BY d.next_attempt_at LIMIT 1
-        ) AS next
-    ) AS next_at FROM ours JOIN seen USING (id)
+# Put the visited lanes to the back of the rotation, to sleep until their next due delivery, or park them.
+LULL: Final[LiteralString] = (
+    "SELECT ao_lull(%(lanes)s::bigint[], %(stopped)s::boolean[], %(naps)s::float8[], %(never)s)"
 )
-UPDATE outbox_lane AS l SET
-    parked = f.stopped,
-    naps = CASE WHEN f.next_at IS NULL THEN least(l.naps + 1, 100) ELSE 0 END,
-    wake_at = CASE WHEN f.next_at IS NOT NULL THEN greatest(f.next_at, ao_now())
-                   ELSE coalesce(ao_now() + (%(naps)s::float8[])[l.naps + 1] * interval '1 second', %(never)s) END
-FROM found AS f WHERE l.id = f.id
-"""
 
 NEXT_WAKE: Final[LiteralString] = """
 SELECT extract(epoch FROM min(wake_at) - ao_now())::float8 AS seconds FROM (

@@ -70,13 +70,13 @@ class Room:
         self.size = size
         self.open = 0
         self._clock = clock
-        self._young = 0
+        self.young = 0
         self._places: deque[Place] = deque()  # in the order they began
 
     def free(self) -> int:
         """Places for new conversations."""
         self._age()
-        return min(self.size - self._young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
+        return min(self.size - self.young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
 
     def wide(self) -> bool:
         """Whether a claim is worth it: few large ones rather than many small ones."""
@@ -86,7 +86,7 @@ class Room:
         """Take a place for a delivery that was claimed; ``leave`` it once."""
         place = Place(self._clock())
         self._places.append(place)
-        self._young += 1
+        self.young += 1
         self.open += 1
         return place
 
@@ -103,7 +103,7 @@ class Room:
     def _no_longer_young(self, place: Place) -> None:
         if place.young:
             place.young = False
-            self._young -= 1
+            self.young -= 1
 
 
 class Dispatcher:
@@ -114,8 +114,8 @@ class Dispatcher:
         self._lease = Lease(name)
         self._claimer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="claim")
         self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
-        self._clear = Grouped("clear", _clear)
-        self._settle = Grouped("settle", _settle)
+        self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
+        self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = _new_loop()

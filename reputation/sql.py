@@ -29,7 +29,7 @@ def rows(statement: LiteralString, params: Params = (), *, using: str = "default
     """
     with _cursor(using) as cursor:
         cursor.execute(statement, params)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if _answers(cursor) else []
 
 
 def count(statement: LiteralString, params: Params = (), *, using: str = "default") -> int:
@@ -54,7 +54,12 @@ def together(*statements: tuple[LiteralString, Params], using: str = "default") 
             cursors = [stack.enter_context(_cursor(using)) for _ in statements]
             for cursor, (statement, params) in zip(cursors, statements, strict=True):
                 cursor.execute(statement, params)
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return [cursor.fetchall() if _answers(cursor) else [] for cursor in cursors]
+
+
+def _answers(cursor: psycopg.Cursor[Row]) -> bool:
+    """Whether the statement returned rows; ``cursor.description`` would build an object for each column."""
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
 @contextmanager

@@ -449,3 +449,15 @@ def _clear_elsewhere(session: int, one: Claimed) -> set[UUID]:
         return clear(session, [one])
     finally:
         connection.close()
+
+
+def test_a_lane_is_not_put_to_sleep_beside_an_accept_that_is_not_committed_yet(
+    live_db: Any, caller: Caller, session: int
+) -> None:
+    post(caller)
+    claim(session)
+    Lane.objects.update(wake_at=datetime.now(UTC), naps=len(ledger.NAPS) + 1)
+    with psycopg.connect(live_db.app) as accepting:
+        accepting.execute("SELECT FROM outbox_lane FOR KEY SHARE")  # as ENTER does, before its commit
+        assert claim(session) == []
+    assert Lane.objects.get().wake_at <= datetime.now(UTC)
