@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Places:
 
 
 def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
-    """Write `var/embedded.env` and return what it says: the secrets of last time, all else as of now."""
+    """Write `var/embedded.env` for a shell, and return what it says: the secrets of last time, all else as of now."""
     known = _read(places.environment)
     said = {
         "SECRET_KEY": known.get("SECRET_KEY") or secrets.token_urlsafe(48),
@@ -108,7 +109,9 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "SIMULATOR_LOG": str(places.oracle_log),
     }
     (places.var / "static").mkdir(parents=True, exist_ok=True)
-    write_private(places.environment, "".join(f"{name}={value}\n" for name, value in said.items()))
+    write_private(
+        places.environment, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in said.items())
+    )
     return said
 
 
@@ -127,7 +130,8 @@ def of_children(said: Mapping[str, str], python: Path) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     lines: Iterable[str] = path.read_text().splitlines() if path.exists() else ()
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+    pairs = (line.removeprefix("export ").partition("=") for line in lines)
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 def _key() -> str:

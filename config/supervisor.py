@@ -48,6 +48,7 @@ class Log:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             path.replace(path.with_suffix(".previous.log"))
+        path.touch(mode=0o600)  # it holds what the first message prints: keys and logins
         self._file: TextIO = path.open("w")
         width = max(map(len, [*names, ASIDE]))
         self._printers = [Printer(sys.stdout, width=width), Printer(self._file, width=width)]

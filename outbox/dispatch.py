@@ -90,8 +90,10 @@ class Pipeline:
             return Reply(phase, None, "our own fault; see the log", fault=fault, dot_written=cleared)
 
     def _may_begin(self, job: Job) -> bool:
-        mine = self.grounds.session == job.session
-        return mine and self.grounds.stops.isdisjoint((*job.claimed.scopes, _row_scope(job)))
+        return self.grounds.session == job.session and self._is_open(job)
+
+    def _is_open(self, job: Job) -> bool:
+        return self.grounds.stops.isdisjoint((*job.claimed.scopes, _row_scope(job)))
 
     def _judged(self, job: Job, reply: Reply, seconds: float) -> Settlement:
         """The reply as an outcome, and when to come back if it is to be tried again."""
@@ -101,7 +103,7 @@ class Pipeline:
         if status is Status.DEFERRED:
             status, code, wait = self._deferred(job, code)
         elif status is Status.QUEUED:
-            code, wait = "", self._pause(job, reply)
+            code, wait = "" if self._is_open(job) else "stopped", self._pause(job, reply)
         return Settlement(
             id=claimed.id,
             attempt=claimed.attempt,

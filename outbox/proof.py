@@ -17,7 +17,8 @@ FROM outbox_session WHERE ended_at IS NULL ORDER BY id
 """
 
 BACKLOG: Final[LiteralString] = """
-SELECT status, count(*) AS deliveries, min(next_attempt_at) AS oldest FROM outbox_delivery
+SELECT status, count(*) AS deliveries,
+       CASE WHEN status IN ('queued', 'deferred') THEN min(next_attempt_at) END AS oldest FROM outbox_delivery
 WHERE status IN ('held', 'queued', 'deferred', 'sending', 'uncertain') GROUP BY status ORDER BY status
 """
 
@@ -27,6 +28,13 @@ SELECT count(*) FILTER (WHERE d.cleared_at <= %(at)s AND (d.finished_at IS NULL 
        count(*) FILTER (WHERE d.cleared_at > %(at)s) AS after
 FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
 WHERE l.scopes @> ARRAY[%(scope)s]::varchar[] AND d.cleared_at > %(at)s - interval '15 minutes'
+"""
+
+
+WAITING: Final[LiteralString] = """
+SELECT count(*) AS deliveries FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+WHERE d.status IN ('queued', 'deferred')
+  AND %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2)))
 """
 
 
@@ -43,11 +51,11 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many deliveries are open in one status, and since when the oldest is due."""
+    """How many deliveries are open in one status, and when the first of those that wait is due."""
 
     status: str
     deliveries: int
-    oldest: datetime
+    oldest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,11 @@ def workers() -> list[Worker]:
 def backlog() -> list[Backlog]:
     """What is open, by status."""
     return [Backlog(*row) for row in sql.rows(BACKLOG)]
+
+
+def waiting(scope: str) -> int:
+    """How many deliveries of a scope wait now, due or deferred."""
+    return int(sql.one(WAITING, {"scope": scope}).deliveries)
 
 
 def stops() -> list[StopProof]:

@@ -1,8 +1,10 @@
 """The embedded profile: secrets drawn once, ports that follow from PORT."""
 
 import base64
+import shlex
 import socket
 import stat
+import subprocess
 from dataclasses import astuple
 from pathlib import Path
 
@@ -34,7 +36,7 @@ def test_another_port_moves_addresses_and_keeps_secrets(tmp_path: Path) -> None:
 def test_the_file_says_what_the_environment_says_and_no_superuser(tmp_path: Path) -> None:
     said = environment(Places(tmp_path), Ports.following("8000"), URLS)
     text = Places(tmp_path).environment.read_text()
-    assert text == "".join(f"{name}={value}\n" for name, value in said.items())
+    assert text == "".join(f"export {name}={shlex.quote(value)}\n" for name, value in said.items())
     assert URLS.superuser not in text
 
 
@@ -63,3 +65,10 @@ def test_a_port_somebody_listens_on_is_found(unused_port: int) -> None:
 
 def test_children_find_this_virtual_environment_first() -> None:
     assert of_children({"A": "1"}, Path("/venv/bin/python"))["PATH"].startswith("/venv/bin:")
+
+
+def test_a_shell_that_reads_the_environment_file_has_what_it_says(tmp_path: Path) -> None:
+    said = environment(Places(tmp_path), Ports.following("8000"), URLS)
+    shell = ["/bin/sh", "-c", f". {Places(tmp_path).environment}; env -0"]
+    found = subprocess.run(shell, env={}, capture_output=True, check=True, text=True).stdout.split("\0")
+    assert {f"{name}={value}" for name, value in said.items()} <= set(found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from outbox import alarm, ledger
+from outbox import alarm, ledger, scopes
 from reputation import killswitch
 
 
@@ -21,11 +21,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            scope = killswitch.scope_of(options["kind"], options["key"])
+            scope = self._scope(options["kind"], options["key"])
             done = killswitch.resume(scope, who=options["who"], why=options["why"])
         except (killswitch.UnknownScope, killswitch.NotTripped, ValueError) as error:
             raise CommandError(str(error)) from None
         lanes = ledger.unpark(scope)
         alarm.ring()
         self.stdout.write(f"Resumed {done.scope} at {done.at:%Y-%m-%d %H:%M:%S.%f %Z}, epoch {done.epoch}.")
-        self.stdout.write(f"{lanes} waiting lanes may send again.")
+        self.stdout.write(
+            f"{lanes} waiting lanes may send again; deliveries that were set aside follow within two minutes."
+        )
+
+    def _scope(self, kind: str, key: str) -> str:
+        """The stop that is meant: a run may be named without its agent."""
+        try:
+            return scopes.named(kind, key)
+        except scopes.NoSuchScope:
+            return killswitch.scope_of(kind, key)

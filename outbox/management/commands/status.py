@@ -14,9 +14,8 @@ class Command(BaseCommand):
         self._stops(proof.stops())
         self._workers(proof.workers())
         for row in proof.backlog():
-            self.stdout.write(
-                f"{row.status:<10} {row.deliveries:>9}   oldest due {row.oldest:%Y-%m-%d %H:%M:%S}"
-            )
+            due = f"   the first is due {row.oldest:%Y-%m-%d %H:%M:%S %Z}" if row.oldest else ""
+            self.stdout.write(f"{row.status:<10} {row.deliveries:>9}{due}")
 
     def _stops(self, stops: list[proof.StopProof]) -> None:
         if not stops:
@@ -28,7 +27,8 @@ class Command(BaseCommand):
                 f"by {stop.who}: {stop.why or 'no reason given yet'}"
             )
             self.stdout.write(
-                f"  cleared before it: {one.cleared_before}; cleared after it: {one.cleared_after} (must be 0)"
+                f"  cleared before it and still open then: {one.cleared_before}; cleared after it: {one.cleared_after} "
+                "(must be 0)"
             )
 
     def _workers(self, workers: list[proof.Worker]) -> None:
