@@ -11,8 +11,7 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
 
 from outbox import facts, ids, intake, ledger, payloads, queries, runs, story
 from outbox.answers import Answer
@@ -38,7 +37,7 @@ from outbox.openapi import (
     described,
     parameter,
 )  # fmt: skip
-from outbox.problems import CODES, Retry, refused
+from outbox.problems import Retry, refused
 from outbox.waiting import BELL
 from reputation.models import OpenStop
 
@@ -183,14 +182,6 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "stops": stops,
         }
     )
-
-
-def error_page(request: HttpRequest, code: str = "") -> HttpResponse:
-    """For people: what a problem's code means, or all of them. No login."""
-    if code and code not in CODES:
-        raise Http404
-    shown = {code: CODES[code]} if code else CODES
-    return render(request, "outbox/error.html", {"codes": shown, "one": bool(code)})
 
 
 def no_such_path(_request: HttpRequest) -> HttpResponse:

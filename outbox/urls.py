@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, health
+from outbox import api, desk, health
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -15,8 +15,9 @@ _behind_the_door = [
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
-    path("v1/errors", api.error_page, name="errors"),
-    path("v1/errors/<slug:code>", api.error_page, name="error"),
+    path("", desk.home, name="home"),
+    re_path(r"^v1/errors/?$", desk.problems, name="errors"),
+    path("v1/errors/<path:code>", desk.problem, name="error"),
     path("v1/", (_behind_the_door, _app, _namespace)),
     re_path(r"^v1(?:/|$)", door(api.no_such_path)),
 ]
