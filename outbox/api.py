@@ -29,6 +29,7 @@ from outbox.models import Agent
 from outbox.openapi import (
     BatchAnswer,
     DescribedAPI,
+    Documentation,
     EventList,
     Message,
     MessageAccepted,
@@ -69,6 +70,7 @@ api = AgentsAPI(
     version="1",
     description="Every refusal is a problem (RFC 9457) whose code is stable and tells what to do.",
     openapi_url="/openapi.json",
+    docs=Documentation(),
     docs_url="/docs",
     urls_namespace="agents",
 )
@@ -77,6 +79,7 @@ api = AgentsAPI(
 @api.post(
     "/messages",
     auth=SEND,
+    tags=["messages"],
     summary="Send a message",
     response={202: None},
     openapi_extra=described(MessageAccepted, MessageIn, 202, [KEY_HEADER]),
@@ -99,6 +102,7 @@ def post_message(request: HttpRequest) -> HttpResponse:
 @api.post(
     "/messages/batch",
     auth=SEND,
+    tags=["messages"],
     summary="Send up to 1000 messages",
     openapi_extra=described(BatchAnswer, BatchIn),
 )
@@ -111,6 +115,7 @@ def post_batch(request: HttpRequest) -> HttpResponse:
 @api.get(
     "/messages",
     auth=READ,
+    tags=["messages"],
     summary="List messages",
     openapi_extra=described(MessageList, parameters=queries.LIST_PARAMETERS),
 )
@@ -123,6 +128,7 @@ def list_messages(request: HttpRequest) -> HttpResponse:
 @api.get(
     "/messages/{message_id}",
     auth=READ,
+    tags=["messages"],
     summary="Read a message, or wait for it to change",
     openapi_extra=described(Message, parameters=queries.WAIT_PARAMETERS),
 )
@@ -140,6 +146,7 @@ def read_message(request: HttpRequest, message_id: str) -> HttpResponse:
 @api.get(
     "/messages/{message_id}/events",
     auth=READ,
+    tags=["messages"],
     summary="Read a message's whole story",
     openapi_extra=described(EventList),
 )
@@ -151,6 +158,7 @@ def read_events(request: HttpRequest, message_id: str) -> HttpResponse:
 @api.post(
     "/messages/{message_id}/cancel",
     auth=SEND,
+    tags=["messages"],
     summary="Cancel what has not left",
     openapi_extra=described(Message),
 )
@@ -162,7 +170,9 @@ def cancel_message(request: HttpRequest, message_id: str) -> HttpResponse:
     return json_answer(_message(caller, key))
 
 
-@api.get("/whoami", auth=ANY, summary="Who am I, and may I send", openapi_extra=described(Whoami))
+@api.get(
+    "/whoami", auth=ANY, tags=["agent"], summary="Who am I, and may I send", openapi_extra=described(Whoami)
+)
 def whoami(request: HttpRequest) -> HttpResponse:
     """The agent behind the key, its stream, sender and limits, and what is closed now and why."""
     caller = caller_of(request)

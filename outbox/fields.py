@@ -93,6 +93,10 @@ def _read(judge: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(validate, json_schema_input_type=str)
 
 
+# The simulated world of the demo accepts it.
+EXAMPLE: Final[dict[str, Any]] = {"to": ["ok@gmail.test"], "subject": "Hello", "text": "A first message."}
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -123,35 +127,60 @@ class TagIn(_Strict):
 
 
 class ContextIn(_Strict):
-    run_id: RunId | None = None
-    parent_run_id: RunId | None = None
-    on_behalf_of: _Principal | None = None
-    purpose: _Purpose | None = None
+    run_id: RunId | None = Field(
+        default=None, description="The task this belongs to. Default: one for the day, day-2026-12-01."
+    )
+    parent_run_id: RunId | None = Field(
+        default=None, description="The run that started it; fixed at first sight."
+    )
+    on_behalf_of: _Principal | None = Field(default=None, description="For whom, such as user:grace.")
+    purpose: _Purpose | None = Field(
+        default=None, description="Why, in a sentence; people who look at it read this."
+    )
 
 
 class MessageIn(_Strict):
     """What ``POST /v1/messages`` takes."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
     sender: Address | None = Field(None, alias="from", description="Default: the stream's own sender.")
-    to: Addresses = []
+    to: Addresses = Field(
+        [], description="At most 50 recipients with cc and bcc. Each gets a delivery of its own."
+    )
     cc: Addresses = []
-    bcc: Addresses = []
+    bcc: Addresses = Field([], description="Appears in no header.")
     reply_to: Addresses = []
     subject: Annotated[str, AfterValidator(partial(line, what="The subject"))]
-    text: Prose | None = None
+    text: Prose | None = Field(None, description="Give text, html or both. Default: made from html.")
     html: Prose | None = None
-    headers: Annotated[dict[str, str], Field(max_length=MAX_HEADERS)] | None = None
+    headers: Annotated[dict[str, str], Field(max_length=MAX_HEADERS)] | None = Field(
+        None, description="X-* (not X-AO-*), In-Reply-To and References; any other is refused."
+    )
     attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_ATTACHMENTS)] | None = None
-    tags: Annotated[list[TagIn], Field(max_length=MAX_TAGS)] | None = None
-    scheduled_at: Moment | None = None
-    expires_at: Moment | None = None
-    priority: Literal["low", "normal", "high"] = "normal"
-    agent: ContextIn | None = None
-    all_or_nothing: bool = False
+    tags: Annotated[list[TagIn], Field(max_length=MAX_TAGS)] | None = Field(
+        None, description="Names and values of your own. They are kept with the message and not mailed."
+    )
+    scheduled_at: Moment | None = Field(
+        None, description="Not before this RFC 3339 instant, at most 60 days ahead. Default: now."
+    )
+    expires_at: Moment | None = Field(
+        None,
+        description="What has not left by this RFC 3339 instant expires; at most 60 days after now or "
+        "scheduled_at. Default: 5 days after, in a transactional stream 1 hour.",
+    )
+    priority: Literal["low", "normal", "high"] = Field(
+        "normal", description="Orders only this agent's own mail."
+    )
+    agent: ContextIn | None = Field(None, description="The work that this message is part of.")
+    all_or_nothing: bool = Field(False, description="Accept nothing if any recipient would be refused.")
 
 
 class BatchItemIn(MessageIn):
-    idempotency_key: str | None = None
+    idempotency_key: str | None = Field(
+        None,
+        description="1 to 256 printable ASCII characters; as the header Idempotency-Key of a single post.",
+    )
 
 
 class BatchIn(_Strict):

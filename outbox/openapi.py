@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from ninja import NinjaAPI
+from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -242,6 +243,12 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
 def parameter(name: str, where: str, description: str, **schema: Any) -> dict[str, Any]:
     """One OpenAPI parameter; a string unless ``schema`` says more."""
     return {"name": name, "in": where, "description": description, "schema": {"type": "string", **schema}}
+
+
+class Documentation(Swagger):
+    """The browsable documentation, on a page that fits a phone."""
+
+    template = "outbox/docs.html"
 
 
 class DescribedAPI(NinjaAPI):

@@ -604,5 +604,30 @@ def _references(node: Any) -> Iterator[str]:
         yield from _references(each)
 
 
-def test_the_docs_are_browsable() -> None:
-    assert Client().get("/v1/docs").status_code == 200
+def test_the_docs_are_browsable_on_a_phone() -> None:
+    response = Client().get("/v1/docs")
+    assert response.status_code == 200
+    assert 'name="viewport"' in response.content.decode()
+
+
+def test_the_example_in_the_docs_is_accepted_as_it_stands(ada: Caller) -> None:
+    schemas = Client().get("/v1/openapi.json").json()["components"]["schemas"]
+    assert ada("POST", "/v1/messages", schemas["MessageIn"]["examples"][0]).status_code == 202
+    assert ada("POST", "/v1/messages/batch", {"messages": schemas["BatchItemIn"]["examples"]}).data["data"][
+        0
+    ]["id"]
+
+
+def test_the_docs_describe_what_a_name_does_not_tell() -> None:
+    schemas = Client().get("/v1/openapi.json").json()["components"]["schemas"]
+    told = {
+        "MessageIn": "headers tags scheduled_at expires_at priority agent all_or_nothing",
+        "ContextIn": "run_id parent_run_id on_behalf_of purpose",
+    }
+    silent = [
+        name
+        for model, names in told.items()
+        for name in names.split()
+        if not schemas[model]["properties"][name].get("description")
+    ]
+    assert silent == []
