@@ -25,8 +25,37 @@ def test_frozen_before_its_clearance_it_gets_none(here: Installation) -> None:
     wake(here, zombie, child)
     assert here.check_invariants().dots == COUNT
     # it asked, and the fence held: it was the second attempt that delivered each of them
-    numbers = here.ask("SELECT DISTINCT number FROM outbox_attempt WHERE outcome = 'delivered'")
-    assert [row.number for row in numbers] == [2]
+    assert delivered_by_attempt(here) == {2}
+
+
+def test_frozen_while_its_session_is_ended_it_gets_none_even_before_the_rescue(here: Installation) -> None:
+    zombie, deliveries = under_way(here)
+    child = zombie.freeze()
+    here.ask("UPDATE outbox_session SET ended_at = clock_timestamp()")
+    wake(here, zombie, child)
+    # its conversations have come to the clearance and back, and nothing was dotted or given away
+    until(lambda: zombie.conversations() == 0, 20, "hung up", here.statuses)
+    assert not here.oracle()
+    here.inside.run_task("outbox.rescue")
+    here.until_status(deliveries, "delivered", 30)
+    assert here.check_invariants().dots == COUNT
+
+
+def test_frozen_while_another_worker_is_half_way_it_does_not_get_that_ones_clearance(
+    here: Installation,
+) -> None:
+    zombie, deliveries = under_way(here, "late-8s-rcpt")
+    answered = clock() + 8
+    child = zombie.freeze()
+    here.beat()
+    here.worker()
+    again = "SELECT count(*) AS n FROM outbox_delivery WHERE status = 'sending' AND attempt = 2"
+    until(lambda: here.ask(again)[0].n == COUNT, 30, "the other one has them", here.statuses)
+    until(lambda: clock() > answered, 10, "the zombie's servers have answered")
+    wake(here, zombie, child)
+    here.until_status(deliveries, "delivered", 30)
+    assert here.check_invariants().dots == COUNT
+    assert delivered_by_attempt(here) == {2}
 
 
 def test_frozen_after_its_clearance_it_hangs_up_and_says_that_no_dot_was_written(here: Installation) -> None:
@@ -77,10 +106,10 @@ def test_frozen_inside_its_clearance_the_trip_still_commits(here: Installation) 
     assert here.check_invariants().dots == COUNT
 
 
-def under_way(here: Installation) -> tuple[Worker, list[Accepted]]:
+def under_way(here: Installation, slow: str = SLOW) -> tuple[Worker, list[Accepted]]:
     """A worker that waits for slow servers to answer RCPT."""
     worker = here.worker()
-    deliveries = here.load(COUNT, SLOW)
+    deliveries = here.load(COUNT, slow)
     here.until_status(deliveries, "sending")
     return worker, deliveries
 
@@ -104,3 +133,8 @@ def wake(here: Installation, zombie: Worker, child: int) -> None:
         return any(key > before and pid == child for key, pid in here.sessions().items())
 
     until(again, 20, "a new session", zombie.tail)
+
+
+def delivered_by_attempt(here: Installation) -> set[int]:
+    rows = here.ask("SELECT DISTINCT number FROM outbox_attempt WHERE outcome = 'delivered'")
+    return {row.number for row in rows}

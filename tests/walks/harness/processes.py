@@ -104,6 +104,14 @@ class Worker(Process):
         until(lambda: psutil.Process(child).status() == psutil.STATUS_STOPPED, 10, "frozen")
         return child
 
+    def conversations(self) -> int:
+        """How many TCP connections its child has open: its brokers and databases here speak over sockets of files."""
+        child = self.child()
+        assert child is not None
+        return sum(
+            one.status == psutil.CONN_ESTABLISHED for one in psutil.Process(child).net_connections("tcp")
+        )
+
 
 def thaw(pid: int) -> None:
     """SIGCONT."""
