@@ -5,7 +5,7 @@ it has. Large tables are searched by the exact words of ``searching``; a message
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -85,7 +85,7 @@ class MessageAdmin(Told):
     tell = staticmethod(telling.of_message)
     told_with = ("agent", "stream", "domain", "run")
     search_help_text = "A msg_ or dlv_ id, a recipient's address, a Message-ID, or a run."
-    list_display = (clock("created_at", "accepted"), "line", "standing", "agent", "stream", "name")
+    list_display = (clock("created_at", "accepted"), "line", "to", "standing", "agent", "stream", "name")
     list_filter = (RunFilter, PeriodFilter, StatusFilter, "agent", "stream")
     list_select_related = ("agent", "stream")
 
@@ -99,6 +99,11 @@ class MessageAdmin(Told):
     @admin.display(description="subject")
     def line(self, message: Message) -> str:
         return visible(message.subject) or "(none)"
+
+    @admin.display(description="recipients")
+    def to(self, message: Message) -> str:
+        first, *others = message.addresses or [""]
+        return visible(first) + (f" +{len(others)}" if others else "")
 
     @admin.display(description="deliveries")
     def standing(self, message: Any) -> SafeString:
@@ -152,7 +157,7 @@ class AttemptAdmin(Searchable):
         "host",
         "address",
         "tls",
-        "selectors",
+        "signed",
         "reply_code",
         "said",
         "fault",
@@ -165,6 +170,10 @@ class AttemptAdmin(Searchable):
     @admin.display(description="delivery")
     def delivery_link(self, attempt: Attempt) -> SafeString:
         return delivery_link(attempt.delivery_id)
+
+    @admin.display(description="signed with")
+    def signed(self, attempt: Attempt) -> str:
+        return telling.signed_with(attempt)
 
     @admin.display(description="reply")
     def said(self, attempt: Attempt) -> str:
@@ -245,14 +254,21 @@ class RunAdmin(ReadOnly):
         return filtered("message", "messages", run=run.pk)
 
 
+WAKES: Final = clock("wake_at", "wakes", never="asleep")
+
+
 @admin.register(Lane)
 class LaneAdmin(Searchable):
     named = staticmethod(searching.lane_query)
-    list_display = ("id", "agent", "run", "stream", "domain", "provider", "parked", clock("wake_at"), "tier")
+    list_display = ("id", "agent", "run", "stream", "domain", "provider", "stopped", WAKES, "tier")
     list_filter = ("parked", "tier", "stream", "agent")
     list_select_related = ("agent", "run", "stream", "domain")
     search_help_text = "A scope in full, such as provider:gmail or agent:demo."
-    fields = ("stream", "domain", "provider", "agent", "run", "scopes", "tier", "parked", "wake_at", "naps")
+    fields = ("stream", "domain", "provider", "agent", "run", "scopes", "tier", "stopped", WAKES, "naps")
+
+    @admin.display(description="parked by a stop")
+    def stopped(self, lane: Lane) -> SafeString | str:
+        return chip("parked") if lane.parked else "no"
 
 
 @admin.register(Session)

@@ -21,10 +21,16 @@ from django.utils.safestring import SafeString
 from outbox import ids, story
 from outbox.lifecycle import LEAST_FINISHED_FIRST, Status
 from outbox.models import Attachment, Attempt, Delivery, Message
+from outbox.outcomes import Phase
 from reputation import sql
-from reputation.viewing import block, chip, stamp, visible
+from reputation.viewing import block, chip, stamp, timed, visible
 
 ATTEMPTS_SHOWN: Final = 1000  # fifty recipients, twenty attempts each: more than any message is given
+
+WAITS: Final = "waits for a person"
+# What may have an attempt before it; an uncertain delivery only where its stream resends.
+DUE: Final = frozenset({Status.QUEUED, Status.DEFERRED, Status.UNCERTAIN})
+CONTENT_PHASES: Final = frozenset({Phase.DATA, Phase.BODY, Phase.READY, Phase.DOT, Phase.REPLIED})
 
 Facts = list[tuple[str, Any]]
 
@@ -47,7 +53,7 @@ def of_delivery(delivery: Delivery) -> dict[str, Any]:
     events = story.events(ids.message_of(delivery.pk))
     return {
         "facts": _facts_of_delivery(delivery),
-        "deliveries": _with_attempts(Delivery.objects.filter(pk=delivery.pk)),
+        "alone": _with_attempts(Delivery.objects.filter(pk=delivery.pk))[0],
         "events": _spelled(
             event for event in events if event["delivery"] and event["delivery"]["id"] == mine
         ),
@@ -96,7 +102,6 @@ def _facts(message: Message) -> Facts:
     reasons = "; ".join(f"{reason['code']}: {reason['detail']}" for reason in decision["reasons"])
     context = message.context
     return _told(
-        ("Message", ids.printed("msg", message.pk)),
         ("Accepted", message.created_at),
         ("Agent", link("agent", message.agent_id, str(message.agent))),
         ("Run", filtered("message", visible(message.run.name), run=message.run_id)),
@@ -114,22 +119,32 @@ def _facts(message: Message) -> Facts:
 
 
 def _facts_of_delivery(delivery: Delivery) -> Facts:
-    waits = delivery.status in {Status.QUEUED, Status.DEFERRED}
     return _told(
-        ("Delivery", ids.printed("dlv", delivery.pk)),
+        ("Status", chip(delivery.status, delivery.code)),
         ("Message", message_link(ids.message_of(delivery.pk))),
         ("Recipient", visible(delivery.recipient)),
         ("Agent", link("agent", delivery.lane.agent_id, str(delivery.lane.agent))),
         ("Stream", str(delivery.lane.stream)),
         ("Run", filtered("message", visible(delivery.lane.run.name), run=delivery.lane.run_id)),
         ("Provider", delivery.lane.provider),
-        ("Next attempt", delivery.next_attempt_at if waits else None),
+        ("Next attempt", _next_attempt(delivery)),
         ("Answered with “later”", delivery.tries),
         ("Taken back from dead workers", delivery.rescues),
         ("Cleared", delivery.cleared_at),
         ("Finished", delivery.finished_at),
         ("Expires", delivery.expires_at),
     )
+
+
+def _next_attempt(delivery: Delivery) -> str:
+    if delivery.status == Status.HELD:
+        return WAITS
+    return stamp(delivery.next_attempt_at, never=WAITS) if delivery.status in DUE else ""
+
+
+def signed_with(attempt: Attempt) -> str:
+    """The selectors of what was sent; nothing, if the conversation ended before there was anything to sign."""
+    return attempt.selectors if attempt.phase in CONTENT_PHASES else ""
 
 
 def _content(message: Message) -> Facts:
@@ -160,11 +175,10 @@ def _attachments(message: Message) -> str:
 
 def _with_attempts(deliveries: QuerySet[Delivery]) -> list[dict[str, Any]]:
     rows = list(deliveries.order_by("pk"))
-    attempts: defaultdict[UUID, list[Attempt]] = defaultdict(list)
+    attempts: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
     known = Attempt.objects.filter(delivery__in=[row.pk for row in rows])
     for attempt in known.order_by("pk")[:ATTEMPTS_SHOWN]:
-        attempt.reply = visible(attempt.reply)
-        attempts[attempt.delivery_id].append(attempt)
+        attempts[attempt.delivery_id].append(_shown(attempt))
     return [
         {
             "link": delivery_link(row.pk),
@@ -177,9 +191,24 @@ def _with_attempts(deliveries: QuerySet[Delivery]) -> list[dict[str, Any]]:
     ]
 
 
+def _shown(attempt: Attempt) -> dict[str, Any]:
+    names = "number host address tls phase fault seconds reply_code outcome code".split()
+    return {name: getattr(attempt, name) for name in names} | {
+        "ended": timed(attempt.ended_at),
+        "cleared": timed(attempt.cleared_at),
+        "reply": visible(attempt.reply),
+        "selectors": signed_with(attempt),
+    }
+
+
 def _spelled(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        event | {"note": visible(event["note"] or ""), "chip": chip(event["status"]), "at": event["at"]}
+        event
+        | {
+            "note": visible(event["note"] or ""),
+            "chip": chip(event["status"]),
+            "at": timed(datetime.fromisoformat(event["at"])),
+        }
         for event in events
     ]
 

@@ -7,14 +7,14 @@ shown escaped, and what would hide or turn it is spelled out.
 """
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
 
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db import OperationalError, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -82,6 +82,11 @@ class ReadOnly(ModelAdmin):
 
     has_add_permission = has_change_permission = has_delete_permission = _never
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """What the page shows; instants as they stand in lists."""
+        instants = {field.name for field in self.opts.fields if isinstance(field, DateTimeField)}
+        return [clock(name) if name in instants else name for name in super().get_fields(request, obj)]
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -113,17 +118,27 @@ def confirm(site: ModelAdmin, request: HttpRequest, **context: Any) -> TemplateR
     return TemplateResponse(request, "admin/confirm.html", shown)
 
 
-def stamp(at: datetime | None) -> str:
-    """An instant as logs and servers write it, to the second, in UTC."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+def stamp(at: datetime | None, never: str = "never") -> str:
+    """An instant as logs and servers write it, to the second, in UTC; the last year there is means ``never``."""
+    if at is None:
+        return ""
+    return never if at.year == MAXYEAR else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def clock(field: str, description: str = "") -> Any:
+def timed(at: datetime | None) -> SafeString:
+    """The same, with its fractions of a second for whoever points at it."""
+    if at is None:
+        return SafeString("")
+    exact = at.astimezone(UTC).isoformat()
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, stamp(at))
+
+
+def clock(field: str, description: str = "", never: str = "never") -> Any:
     """A column or line that shows an instant of a row by ``stamp``; Any, since stubs know only names in ``fields``."""
 
     @admin.display(description=description or field.removesuffix("_at").replace("_", " "))
     def shown(row: Any) -> str:
-        return stamp(getattr(row, field)) or "-"
+        return stamp(getattr(row, field), never) or "-"
 
     shown.__name__ = field  # its class in the page
     return shown

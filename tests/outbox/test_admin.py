@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from outbox import ids, keys
+from outbox import ids, keys, ledger
 from outbox.models import Agent, Answer, ApiKey, Attempt, Delivery, Event, Lane, Message, Run, Session
 from reputation import viewing
 from tests import factories
@@ -203,7 +203,7 @@ def test_a_found_key_is_found_by_its_beginning(ada: Agent) -> None:
     text = factories.key(ada)
     factories.key(ada, name="another")
     page = shown(root(), changelist(ApiKey), q=text[:16])
-    assert "1 api key" in page
+    assert "1 API key" in page
 
 
 # -- finding -------------------------------------------------------------------------------------------------
@@ -321,6 +321,71 @@ def test_a_deliverys_page_tells_its_part_only(mail: list[UUID]) -> None:
     assert "linus@example.net" in page
     assert "250 2.0.0 OK q-17" in page
     assert "Grace@example.org" not in page
+
+
+def test_the_list_of_messages_names_the_first_recipient_and_counts_the_others(mail: list[UUID]) -> None:
+    page = shown(root(), changelist(Message))
+    assert re.findall(r'class="field-to">([^<]+)<', page) == [
+        "grace@example.org",
+        "Grace@example.org +1",
+        "nobody@example.org",
+    ]
+
+
+def test_a_messages_breadcrumb_is_its_name_in_the_api(mail: list[UUID]) -> None:
+    page = shown(root(), change(Message.objects.get(pk=mail[0])))
+    [crumbs] = re.findall(r'<div class="breadcrumbs">.*?</div>', page, re.DOTALL)
+    assert ids.printed("msg", mail[0]) in crumbs
+
+
+def test_a_deliverys_page_says_each_thing_once(mail: list[UUID]) -> None:
+    page = shown(root(), change(Delivery.objects.get(pk=ids.delivery_id(mail[0], 1))))
+    [content] = re.findall(r'<div id="content-main">.*', page, re.DOTALL)
+    assert content.count("nobody@example.org") == 1
+    assert ids.printed("dlv", ids.delivery_id(mail[0], 1)) not in content
+
+
+@pytest.mark.parametrize(
+    ("phase", "signed"),
+    [("connect", False), ("rcpt", False), ("data", True), ("dot", True), ("replied", True)],
+)
+def test_what_signed_a_message_is_told_only_where_there_was_one(ada: Agent, phase: str, signed: bool) -> None:
+    [key] = posted(ada, {"subject": "Signed"})
+    answered("bounced", "recipient_unknown", reply_code=550, phase=phase, selectors="s2026 e2026")
+    client = root()
+    for path in (f"/admin/outbox/message/{key}/change/", change(Attempt.objects.get())):
+        assert ("s2026 e2026" in shown(client, path)) is signed, path
+
+
+def test_every_instant_is_written_the_same_way_in_utc(mail: list[UUID], ada: Agent) -> None:
+    client = root()
+    key = Message.objects.get(pk=mail[1])
+    paths = [change(key), change(Attempt.objects.first()), change(Event.objects.first()), changelist(Message)]
+    for path in paths:
+        text = re.sub(r"<[^>]*>", "", shown(client, path))
+        instants = re.findall(r"\d{4}-\d\d-\d\d.\d\d:\d\d\S*( UTC)?", text)
+        assert instants, path
+        assert set(instants) == {" UTC"}, path
+        assert not re.search(r"[ap]\.m\.", text), path
+
+
+@pytest.mark.parametrize(("status", "code"), [("held", "poison"), ("uncertain", "no_reply_after_dot")])
+def test_what_no_clock_moves_waits_for_a_person(mail: list[UUID], status: str, code: str) -> None:
+    row = Delivery.objects.get(pk=ids.delivery_id(mail[2], 1))
+    Delivery.objects.filter(pk=row.pk).update(status=status, code=code, next_attempt_at=ledger.NEVER)
+    page = shown(root(), change(row))
+    assert "waits for a person" in page
+    assert "9999" not in page
+
+
+def test_a_lane_that_nothing_wakes_is_asleep_and_only_a_stop_parks_it(mail: list[UUID]) -> None:
+    Lane.objects.update(wake_at=ledger.NEVER)
+    page, client = shown(root(), changelist(Lane)), root("other")
+    assert "asleep" in page
+    assert "9999" not in page
+    assert "icon-no" not in page
+    Lane.objects.update(parked=True)
+    assert "ao-parked" in shown(client, changelist(Lane))
 
 
 @pytest.mark.parametrize("name", ["message", "delivery", "event", "attempt"])
