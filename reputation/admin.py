@@ -41,6 +41,7 @@ from reputation.viewing import (
 )
 
 TXT_STRING: Final = 255  # RFC 1035 §3.3: one string of a TXT record; receivers join them (RFC 6376 §3.6.2.2)
+ALGORITHMS: Final = {"rsa-sha256": "RSA", "ed25519-sha256": "Ed25519"}
 
 
 def txt_strings(record: str) -> str:
@@ -112,12 +113,16 @@ class SigningKeyInline(ReadOnlyInline):
     """Keys with the record to publish; the private half is not even read."""
 
     model = SigningKey
-    fields = readonly_fields = ("algorithm", "state_now", clock("created_at"), "record", "moves")
+    fields = readonly_fields = ("kind", "state_now", clock("created_at"), "record", "moves")
     ordering = ("-pk",)
     verbose_name_plural = "signing keys"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
         return super().get_queryset(request).select_related("domain").defer("private_sealed")
+
+    @admin.display(description="algorithm")
+    def kind(self, key: SigningKey) -> str:
+        return ALGORITHMS[key.algorithm]
 
     @admin.display(description="state")
     def state_now(self, key: SigningKey) -> SafeString:

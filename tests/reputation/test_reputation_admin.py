@@ -2,6 +2,7 @@
 
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
@@ -288,3 +289,42 @@ def test_a_list_costs_the_same_for_5_rows_and_for_45(live_db: Any, model: Any) -
         costs.append(len(captured))
     filters = 2 if model is SendingDomain else 0
     assert abs(costs[1] - costs[0]) <= filters
+
+
+# -- what people must not miss -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(domain: SendingDomain) -> str:
+    killswitch.trip(f"stream:{domain.stream}", who="responder-1", why=HOSTILE)
+    return f"stream {domain.stream}"
+
+
+@pytest.mark.parametrize("page", ["", "reputation/stream/", "reputation/stream/{}/change/"])
+def test_an_open_stop_is_said_where_people_look_first_and_read_once(
+    stopped: str, domain: SendingDomain, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, path = root(), f"/admin/{page.format(domain.stream_id)}"
+    read = Mock(side_effect=killswitch.open_stops)
+    monkeypatch.setattr(killswitch, "open_stops", read)
+    told = client.get(path).content.decode()
+    assert f"STOPPED: stream:{domain.stream}" in told
+    assert "by responder-1" in told
+    assert f"manage.py resume {stopped} --why" in told
+    assert "<script>alert" not in told
+    assert read.call_count == 1
+    killswitch.resume(f"stream:{domain.stream}", who="responder-1", why="The agent is mended")
+    assert "STOPPED" not in client.get(path).content.decode()
+
+
+def test_stops_are_said_only_to_who_may_see_them(stopped: str) -> None:
+    assert "STOPPED" in person("viewer", "reputation.view_openstop").get("/admin/").content.decode()
+    assert "STOPPED" not in person("nobody").get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize(("algorithm", "name"), [("rsa-sha256", "RSA"), ("ed25519-sha256", "Ed25519")])
+def test_a_keys_algorithm_is_spelled_as_people_write_it(
+    domain: SendingDomain, algorithm: str, name: str
+) -> None:
+    keyring.make(domain, algorithm)
+    assert f"<p>{name}</p>" in shown(root(), f"/sendingdomain/{domain.pk}/change/")
