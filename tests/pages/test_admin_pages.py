@@ -90,6 +90,8 @@ def test_every_page_fits_its_screen_and_breaks_no_policy(
         page = here.open(path, f"{name}-{size}-{scheme}")
         width, room = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert width <= room, name
+        if list_ := page.query_selector("#changelist-form .results"):
+            assert list_.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name}: a column is cut off"
         for element in page.query_selector_all(".ao-chip, .ao-quiet, .ao-facts dt, .ao-text, .ao-note"):
             assert element.evaluate(CONTRAST) >= 4.5, (name, element.inner_text())
 
