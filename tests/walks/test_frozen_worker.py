@@ -7,7 +7,7 @@ frozen where a lock or a slow server holds it, so that it is certain how far it 
 from outbox.delivery import clock
 from outbox.dispatch import CLEARANCE_SECONDS
 from tests.walks.harness.installation import Accepted, Installation
-from tests.walks.harness.processes import Worker, thaw
+from tests.walks.harness.processes import Worker, frozen, thaw
 from tests.walks.harness.waiting import until
 
 COUNT = 10
@@ -16,8 +16,7 @@ ALL_ROWS = "SELECT FROM outbox_delivery FOR UPDATE"
 
 
 def test_frozen_before_its_clearance_it_gets_none(here: Installation) -> None:
-    zombie, deliveries = under_way(here)
-    child = zombie.freeze()
+    zombie, child, deliveries = frozen_under_way(here)
     here.beat()
     here.worker()
     here.until_status(deliveries, "delivered", 40)
@@ -29,8 +28,7 @@ def test_frozen_before_its_clearance_it_gets_none(here: Installation) -> None:
 
 
 def test_frozen_while_its_session_is_ended_it_gets_none_even_before_the_rescue(here: Installation) -> None:
-    zombie, deliveries = under_way(here)
-    child = zombie.freeze()
+    zombie, child, deliveries = frozen_under_way(here)
     here.ask("UPDATE outbox_session SET ended_at = clock_timestamp()")
     wake(here, zombie, child)
     # its conversations have come to the clearance and back, and nothing was dotted or given away
@@ -44,9 +42,8 @@ def test_frozen_while_its_session_is_ended_it_gets_none_even_before_the_rescue(h
 def test_frozen_while_another_worker_is_half_way_it_does_not_get_that_ones_clearance(
     here: Installation,
 ) -> None:
-    zombie, deliveries = under_way(here, "late-8s-rcpt")
+    zombie, child, deliveries = frozen_under_way(here, "late-8s-rcpt")
     answered = clock() + 8
-    child = zombie.freeze()
     here.beat()
     here.worker()
     again = "SELECT count(*) AS n FROM outbox_delivery WHERE status = 'sending' AND attempt = 2"
@@ -59,8 +56,8 @@ def test_frozen_while_another_worker_is_half_way_it_does_not_get_that_ones_clear
 
 
 def test_frozen_after_its_clearance_it_hangs_up_and_says_that_no_dot_was_written(here: Installation) -> None:
-    zombie, deliveries = under_way(here)
-    child, cleared = frozen_with_clearance(here, zombie)
+    zombie, child, deliveries = frozen_under_way(here)
+    cleared = clear_while_frozen(here, zombie, child)
     here.beat()
     here.worker()
     # the rescuer cannot know: what was cleared is uncertain, and nobody sends it again
@@ -74,8 +71,8 @@ def test_frozen_after_its_clearance_it_hangs_up_and_says_that_no_dot_was_written
 
 
 def test_frozen_with_a_clearance_while_everything_is_stopped_it_sends_no_dot(here: Installation) -> None:
-    zombie, deliveries = under_way(here)
-    child, cleared = frozen_with_clearance(here, zombie)
+    zombie, child, deliveries = frozen_under_way(here)
+    cleared = clear_while_frozen(here, zombie, child)
     since = clock()
     here.trip("all")
     until(lambda: clock() > since + CLEARANCE_SECONDS, CLEARANCE_SECONDS + 5, "the clearance is stale")
@@ -91,10 +88,11 @@ def test_frozen_with_a_clearance_while_everything_is_stopped_it_sends_no_dot(her
 
 
 def test_frozen_inside_its_clearance_the_trip_still_commits(here: Installation) -> None:
-    zombie, deliveries = under_way(here)
+    zombie, child, deliveries = frozen_under_way(here)
     with here.holding(ALL_ROWS):
+        thaw(child)
         here.until_blocked("ao_clear")
-        child = zombie.freeze()
+        zombie.freeze()
         done = here.trip("all")
     print(f"\nthe trip committed after {done.seconds:.2f} s")
     assert done.seconds < 3
@@ -106,21 +104,24 @@ def test_frozen_inside_its_clearance_the_trip_still_commits(here: Installation) 
     assert here.check_invariants().dots == COUNT
 
 
-def under_way(here: Installation, slow: str = SLOW) -> tuple[Worker, list[Accepted]]:
-    """A worker that waits for slow servers to answer RCPT."""
-    worker = here.worker()
+def frozen_under_way(here: Installation, slow: str = SLOW) -> tuple[Worker, int, list[Accepted]]:
+    """A worker, frozen when the servers have answered all its MAILs and not yet its RCPTs."""
     deliveries = here.load(COUNT, slow)
-    here.until_status(deliveries, "sending")
-    return worker, deliveries
+    worker = here.worker(crash=f"mail:{COUNT}:SIGSTOP", ready=False)
+    child = until(worker.child, 30, "a child", worker.tail)
+    until(lambda: frozen(child), 30, "frozen", worker.tail)
+    assert here.statuses() == {"sending": COUNT}
+    return worker, child, deliveries
 
 
-def frozen_with_clearance(here: Installation, worker: Worker) -> tuple[int, int]:
-    """Freeze it while it waits for its clearance, and let PostgreSQL grant that; its pid, and how many were cleared."""
+def clear_while_frozen(here: Installation, zombie: Worker, child: int) -> int:
+    """Let it ask for its clearance and freeze it before the answer, which PostgreSQL then gives; to how many."""
     with here.holding(ALL_ROWS):
+        thaw(child)
         here.until_blocked("ao_clear")
-        child = worker.freeze()
-    cleared = "SELECT count(*) AS n FROM outbox_delivery WHERE cleared_at IS NOT NULL"
-    return child, until(lambda: here.ask(cleared)[0].n, 10, "cleared")
+        zombie.freeze()
+    cleared = "SELECT count(cleared_at) AS n FROM outbox_delivery"
+    return until(lambda: here.ask(cleared)[0].n, 10, "cleared")
 
 
 def wake(here: Installation, zombie: Worker, child: int) -> None:

@@ -101,7 +101,7 @@ class Worker(Process):
         child = self.child()
         assert child is not None
         os.kill(child, signal.SIGSTOP)
-        until(lambda: psutil.Process(child).status() == psutil.STATUS_STOPPED, 10, "frozen")
+        until(lambda: frozen(child), 10, "frozen")
         return child
 
     def conversations(self) -> int:
@@ -111,6 +111,11 @@ class Worker(Process):
         return sum(
             one.status == psutil.CONN_ESTABLISHED for one in psutil.Process(child).net_connections("tcp")
         )
+
+
+def frozen(pid: int) -> bool:
+    """Whether a signal has stopped it."""
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 def thaw(pid: int) -> None:
