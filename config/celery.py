@@ -28,11 +28,10 @@ def _transport_options(url: str) -> dict[str, Any]:
         "conn_string": conninfo,
         "init_extension": False,
         "visibility_timeout": 60,
-        # woken by a notification, not by polling; the interval is only how long a lost one can go unnoticed
-        "use_notify": True,
-        "notify_throttle_interval_ms": 0,
-        "wait_time_seconds": 0,
-        "polling_interval": 0.5,
+        # polled, not notified: a producer's side would listen too and never read, until its backend blocks
+        "wait_time_seconds": 1,
+        "poll_interval_ms": 10,
+        "polling_interval": 0.01,
         "pool_size": 3,
         "pool_timeout": 2,
     }
