@@ -77,6 +77,10 @@ class Rabbit:
         }
         (folder / "plugins").write_text("[].\n")
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
+        # Erlang would start one that outlives it, and refuses to be told to end
+        words = ["epmd", "-port", str(names), "-address", "127.0.0.1"]
+        self._names = Process("epmd", words, self._env, folder / "epmd.log")
+        until(lambda: answers(names), 20, "epmd answers", self._names.tail)
         self.start()
 
     def start(self) -> None:
@@ -92,11 +96,9 @@ class Rabbit:
         self._process.kill()
 
     def close(self) -> None:
-        """The name service is a daemon that outlives its nodes: end the one on our port."""
+        """End the node and its name service."""
         self.kill()
-        with contextlib.suppress(subprocess.SubprocessError, OSError):
-            epmd = ["epmd", "-port", self._env["ERL_EPMD_PORT"], "-kill"]
-            subprocess.run(epmd, env=self._env, check=False, capture_output=True, timeout=10)
+        self._names.kill()
 
 
 @contextlib.contextmanager
