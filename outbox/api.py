@@ -148,11 +148,13 @@ def read_message(request: HttpRequest, message_id: str) -> HttpResponse:
     auth=READ,
     tags=["messages"],
     summary="Read a message's whole story",
-    openapi_extra=described(EventList),
+    openapi_extra=described(EventList, parameters=queries.EVENTS_PARAMETERS),
 )
 def read_events(request: HttpRequest, message_id: str) -> HttpResponse:
-    """Every decision, attempt (with the SMTP reply) and end, oldest first."""
-    return json_answer({"data": story.events(_owned(request, message_id)), "has_more": False})
+    """Every decision, attempt (with the SMTP reply) and end, oldest first; all of it, or a page."""
+    key = _owned(request, message_id)
+    data, has_more = story.stretch(key, queries.stretch_of(request.GET))
+    return json_answer({"data": data, "has_more": has_more})
 
 
 @api.post(

@@ -16,7 +16,7 @@ from outbox.fields import moment
 from outbox.lifecycle import Status
 from outbox.openapi import parameter
 from outbox.problems import Violation, refused
-from outbox.story import Filter
+from outbox.story import Filter, Stretch
 
 MAX_LIMIT: Final = 100
 MAX_WAIT: Final = 55
@@ -30,6 +30,13 @@ LIST_PARAMETERS: Final = [
     parameter("limit", "query", "At most so many.", type="integer", minimum=1, maximum=MAX_LIMIT, default=20),
     parameter("after", "query", "Go on after this message, to older ones."),
     parameter("before", "query", "Go back before this message, to newer ones."),
+]
+EVENTS_PARAMETERS: Final = [
+    parameter(
+        "limit", "query", "At most so many; all without it.", type="integer", minimum=1, maximum=MAX_LIMIT
+    ),
+    parameter("after", "query", "Go on after this event, to later ones."),
+    parameter("before", "query", "Go back before this event, to earlier ones."),
 ]
 WAIT_PARAMETERS: Final = [
     parameter(
@@ -49,10 +56,12 @@ class Wait:
 
 def filter_of(query: QueryDict) -> Filter:
     """The filter in a list's query string. Raises Refused(validation_failed)."""
-    read = _read(query, _LIST)
-    if "after" in read and "before" in read:
-        raise _invalid([Violation("/before", "bad_value", "Give after or before, not both.")])
-    return Filter(**read)
+    return Filter(**_one_way(_read(query, _LIST)))
+
+
+def stretch_of(query: QueryDict) -> Stretch:
+    """The stretch of a story in a query string. Raises Refused(validation_failed)."""
+    return Stretch(**_one_way(_read(query, _EVENTS)))
 
 
 def wait_of(query: QueryDict) -> Wait:
@@ -77,6 +86,12 @@ def _read(query: QueryDict, known: Mapping[str, Callable[[str], Any]]) -> dict[s
             violations.append(Violation(f"/{name[:100]}", error.code, error.detail))
     if violations:
         raise _invalid(violations)
+    return read
+
+
+def _one_way(read: dict[str, Any]) -> dict[str, Any]:
+    if "after" in read and "before" in read:
+        raise _invalid([Violation("/before", "bad_value", "Give after or before, not both.")])
     return read
 
 
@@ -108,11 +123,14 @@ def _status(value: str) -> str:
     return value
 
 
-def _message(value: str) -> UUID:
-    key = ids.parsed("msg", value)
-    if key is None:
-        raise BadText("bad_value", "A message id, like msg_...")
-    return key
+def _id(prefix: str, what: str) -> Callable[[str], UUID]:
+    def read(value: str) -> UUID:
+        key = ids.parsed(prefix, value)
+        if key is None:
+            raise BadText("bad_value", f"{what} id, like {prefix}_...")
+        return key
+
+    return read
 
 
 def _recipient(value: str) -> list[str]:
@@ -137,8 +155,13 @@ _LIST: Final[Mapping[str, Callable[[str], Any]]] = {
     "since": _instant,
     "until": _instant,
     "limit": _number(1, MAX_LIMIT),
-    "after": _message,
-    "before": _message,
+    "after": _id("msg", "A message"),
+    "before": _id("msg", "A message"),
+}
+_EVENTS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "limit": _number(1, MAX_LIMIT),
+    "after": _id("evt", "An event"),
+    "before": _id("evt", "An event"),
 }
 _WAIT: Final[Mapping[str, Callable[[str], Any]]] = {
     "wait": _number(0, MAX_WAIT),

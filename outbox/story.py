@@ -57,8 +57,12 @@ FROM outbox_event AS e
 LEFT JOIN outbox_delivery AS d ON d.id = e.delivery_id
 LEFT JOIN outbox_attempt AS a
     ON a.delivery_id = e.delivery_id AND a.number = e.attempt AND e.kind <> 'claimed'
-WHERE e.message_id = %(id)s ORDER BY e.id
+WHERE e.message_id = %(id)s
 """
+EVENTS_AFTER: Final[LiteralString] = "AND e.id > %(after)s"
+EVENTS_BEFORE: Final[LiteralString] = "AND e.id < %(before)s"
+FORWARD: Final[LiteralString] = "ORDER BY e.id LIMIT %(rows)s"  # LIMIT NULL is none
+BACKWARD: Final[LiteralString] = "ORDER BY e.id DESC LIMIT %(rows)s"
 
 OWNED: Final[LiteralString] = "SELECT 1 AS yes FROM outbox_message WHERE id = %(id)s AND agent_id = %(agent)s"
 
@@ -83,6 +87,15 @@ class Filter:
     after: UUID | None = None
     before: UUID | None = None
     limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which events of a message's story: all of them unless told. ``after`` goes on, ``before`` goes back."""
+
+    after: UUID | None = None
+    before: UUID | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,17 @@ def page(agent_id: int, wanted: Filter) -> tuple[list[dict[str, Any]], bool]:
 
 def events(message_id: UUID) -> list[dict[str, Any]]:
     """The whole story of one message, oldest first; what a server said stands with the event it caused."""
-    return [_event_body(row) for row in sql.rows(EVENTS, {"id": message_id})]
+    return stretch(message_id, Stretch())[0]
+
+
+def stretch(message_id: UUID, wanted: Stretch) -> tuple[list[dict[str, Any]], bool]:
+    """Part of that story, oldest first, and whether there is more of it in the direction asked for."""
+    rows = None if wanted.limit is None else wanted.limit + 1
+    fields = {"id": message_id, "after": wanted.after, "before": wanted.before, "rows": rows}
+    bounds = EVENTS_AFTER if wanted.after else EVENTS_BEFORE if wanted.before else ""
+    found = sql.rows(" ".join([EVENTS, bounds, BACKWARD if wanted.before else FORWARD]), fields)
+    shown = sorted(found[: wanted.limit], key=lambda row: row.id)
+    return [_event_body(row) for row in shown], len(found) > len(shown)
 
 
 def _bodies(messages: list[sql.Row]) -> list[dict[str, Any]]:

@@ -292,6 +292,34 @@ def test_a_message_is_read_back_with_its_story(ada: Caller) -> None:
     assert body.version == len(story_.data)
 
 
+def test_a_story_can_be_read_in_pages_both_ways(ada: Caller) -> None:
+    path = (
+        f"/v1/messages/{ada.post(to=['a@example.org', 'b@example.net', 'c@example.com']).data['id']}/events"
+    )
+    whole = ada("GET", path).data
+    names = [each["id"] for each in whole["data"]]
+    assert (len(names), whole["has_more"]) == (3, False)
+
+    def page(query: str) -> tuple[list[str], bool]:
+        answer = ada("GET", f"{path}?{query}").data
+        return [each["id"] for each in answer["data"]], answer["has_more"]
+
+    assert page("limit=2") == (names[:2], True)
+    assert page(f"limit=2&after={names[1]}") == (names[2:], False)
+    assert page(f"limit=1&before={names[2]}") == (names[1:2], True)
+    assert page(f"before={names[2]}") == (names[:2], False)
+    assert page(f"after={names[2]}") == ([], False)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "after=msg_x", "before=", "status=sending", "wait=1"]
+)
+def test_a_page_of_a_story_is_asked_for_as_strictly_as_a_list(ada: Caller, query: str) -> None:
+    path = f"/v1/messages/{ada.post().data['id']}/events"
+    problem = refused(ada("GET", f"{path}?{query}"), "validation_failed")
+    assert [each.pointer for each in problem.violations] == ["/" + query.partition("=")[0]]
+
+
 def test_an_attempt_stands_in_the_story_with_the_servers_words(ada: Caller) -> None:
     posted = ada.post().data
     attempt = _settled(ada, status="bounced", code="recipient_unknown", reply_code=550, reply="5.1.1 who?")
