@@ -1,5 +1,6 @@
 """The HTTP door, over a real database: what agents and their programmers can rely on."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -538,6 +539,25 @@ def test_a_body_too_large_is_refused_before_it_is_read(ada: Caller) -> None:
         **{"wsgi.input": Unread()},
     )
     refused(response, "payload_too_large")
+
+
+def chunked(ada: Caller, body: bytes) -> Any:
+    """A post whose length nobody said beforehand, as servers hand it on."""
+    return Client().generic(
+        "POST",
+        "/v1/messages",
+        headers={"Authorization": f"Bearer {ada.key}", "Transfer-Encoding": "chunked"},
+        CONTENT_LENGTH="",
+        **{"wsgi.input": io.BytesIO(body)},
+    )
+
+
+def test_a_body_may_come_in_chunks(ada: Caller) -> None:
+    assert chunked(ada, orjson.dumps(POST)).status_code == 202
+
+
+def test_chunks_are_read_to_the_limit_and_no_further(ada: Caller) -> None:
+    refused(chunked(ada, b" " * (36 * 1024 * 1024 + 1)), "payload_too_large")
 
 
 @pytest.mark.parametrize(
