@@ -76,10 +76,11 @@ def _content_id(value: str) -> str:
 
 
 def _decoded(value: str) -> bytes:
-    try:
-        return binascii.a2b_base64(value, strict_mode=True)
-    except ValueError:
-        raise BadText("bad_base64", "The content is not base64 (RFC 4648 §4, padded, one line).") from None
+    whole = len(value) % 4 == 0 and not value.endswith("===")  # Python 3.11 reads past needless padding
+    with suppress(ValueError):
+        if whole:
+            return binascii.a2b_base64(value, strict_mode=True)
+    raise BadText("bad_base64", "The content is not base64 (RFC 4648 §4, padded, one line).")
 
 
 def _read(judge: Callable[[str], Any]) -> PlainValidator:

@@ -369,7 +369,19 @@ def test_bodies_hold_no_control_characters_but_tab_and_line_feed(field: str, tex
 
 @pytest.mark.parametrize(
     "content",
-    ["a", "aGk", "aGk=\n", "aG k=", "aGk==", "a-_=", "\u00e9", "data:text/plain;base64,aGk=", "===="],
+    [
+        "a",
+        "aGk",
+        "aGk=\n",
+        "aG k=",
+        "aGk==",
+        "a-_=",
+        "\u00e9",
+        "data:text/plain;base64,aGk=",
+        "====",
+        "aGkh=",
+        "aGkh====",
+    ],
 )
 def test_what_is_not_strictly_base64_is_refused(content: str) -> None:
     assert violations(attachments=[FILE | {"content": content}]) == [("/attachments/0/content", "bad_base64")]
