@@ -9,6 +9,7 @@ servers do not hold up the others; how many may be open at all is bounded.
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import socket
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 POLL_SECONDS: Final = 1.0
+ROUNDS_SECONDS: Final = 5.0
+ROUSE_EVERY: Final = 6  # rounds
 SLOW_SECONDS: Final = 1.0
 WAIT_FOR_SITE: Final = 10.0
 RESERVED: Final = 50  # room that only transactional mail may use
@@ -148,10 +151,12 @@ class Dispatcher:
     async def _work(self) -> None:
         transport = _transport()
         self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely, self._met)
+        rounds = self._loop.create_task(self._make_rounds())
         while not self._draining:
             self._poked.clear()
             if not await self._claim_all():
                 await self._rest()
+        rounds.cancel()
         await self._drained(self._loop.time() + DRAIN_SECONDS)
         await transport.close()
 
@@ -162,6 +167,15 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _make_rounds(self) -> None:
+        """What beat orders, also without beat: a worker whose Celery has gone deaf still takes back, ends and wakes."""
+        for turn in itertools.count():
+            await asyncio.sleep(ROUNDS_SECONDS)
+            try:
+                await self._in_claimer(_rounds, turn % ROUSE_EVERY == 0)
+            except Error as error:
+                logger.warning("a round was not made: %s", error)
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -272,6 +286,14 @@ def _learn(domain: str, host: str) -> None:
         families.learn(domain, host)
     except Error as error:
         logger.warning("the provider of %s was not learned: %s", domain, error)
+
+
+def _rounds(rouse: bool) -> None:
+    ledger.rescue()
+    ledger.expire()
+    ledger.resend_uncertain()
+    if rouse:
+        ledger.rouse()
 
 
 def _claimed(session: int, tier: int, limit: int) -> list[Job]:

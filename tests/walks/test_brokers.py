@@ -14,13 +14,7 @@ from tests.walks.harness.waiting import until
 
 KINDS = [
     "valkey",
-    pytest.param(
-        "rabbitmq",
-        marks=pytest.mark.xfail(
-            strict=True,
-            reason="beat never connects again: with task_publish_retry off its producer stays dead",
-        ),
-    ),
+    "rabbitmq",
 ]
 
 
