@@ -236,6 +236,19 @@ WITH ended AS (
 SELECT id, lane_id, status, CASE WHEN status = 'queued' THEN next_attempt_at END AS due FROM moved
 """
 
+# What a living session holds without knowing: its claim was committed, and the answer lost.
+DISOWN: Final[LiteralString] = """
+WITH moved AS (
+    UPDATE outbox_delivery SET status = 'queued', session_id = NULL, next_attempt_at = ao_now()
+    WHERE session_id = %(session)s AND status = 'sending' AND cleared_at IS NULL AND id <> ALL (%(held)s::uuid[])
+    RETURNING id, message_id, lane_id, attempt, next_attempt_at
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt, note)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'returned', 'queued', attempt, 'claim_lost' FROM moved
+)
+SELECT lane_id, next_attempt_at AS due FROM moved
+"""
+
 EXPIRE: Final[LiteralString] = """
 WITH late AS (
     SELECT id, status AS origin FROM outbox_delivery
@@ -418,6 +431,17 @@ def rescue() -> list[sql.Row]:
         moved = sql.rows(TAKE_BACK, {"poison": POISON_AFTER, "resend": RESEND_AFTER, "never": NEVER})
         _wake([row for row in moved if row.due])
     return moved
+
+
+def disown(session: int, held: Sequence[UUID]) -> int:
+    """Queue again what a session has claimed and its worker does not hold; how many deliveries that were.
+
+    To be called by that worker alone, between its claims.
+    """
+    with transaction.atomic():
+        moved = sql.rows(DISOWN, {"session": session, "held": list(held)})
+        _wake(moved)
+    return len(moved)
 
 
 def expire(limit: int = 1000) -> int:

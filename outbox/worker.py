@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import Error
@@ -127,6 +128,8 @@ class Dispatcher:
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._draining = False
         self._learned: set[str] = set()
+        self._held: set[UUID] = set()
+        self._doubtful = False
 
     def start(self) -> None:
         """Begin to work."""
@@ -204,8 +207,11 @@ class Dispatcher:
         assert session is not None
         reached("before_claim")
         try:
+            await self._disown(session)
             jobs = await self._in_claimer(_claimed, session, tier, limit)
         except Error as error:
+            # the claim may have been committed all the same, and nobody here would know of it
+            self._doubtful = True
             logger.warning("could not claim: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
             return False
@@ -213,10 +219,17 @@ class Dispatcher:
             reached("claimed")
         if len(jobs) >= limit:
             alarm.ring()  # more than one process's work: let another have a look too
+        self._held |= {job.claimed.id for job in jobs}
         held = [(job, room.enter()) for job in jobs]
         for first in range(0, len(held), CHUNK):
             self._begin(self._press(held[first : first + CHUNK], room))
         return len(jobs) >= limit
+
+    async def _disown(self, session: int) -> None:
+        """After a claim that failed: give back what our session holds and we do not know of."""
+        if self._doubtful:
+            await self._in_claimer(ledger.disown, session, list(self._held))
+            self._doubtful = False
 
     async def _press(self, held: list[tuple[Job, Place]], room: Room) -> None:
         """Compose and sign some deliveries in one go beside the loop, then let each take its own time."""
@@ -232,6 +245,7 @@ class Dispatcher:
         try:
             await self._pipeline.dispatch(job, pressed)
         finally:
+            self._held.discard(job.claimed.id)
             room.leave(place)
         if room.wide():
             self._poked.set()
@@ -318,7 +332,7 @@ def _session(pair: tuple[int, object]) -> int:
 
 
 def _transport() -> SmtpTransport:
-    resolver = Resolver(settings.AO_NAMESERVERS or None, allow_private=settings.AO_ALLOW_LOOPBACK)
+    resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
     limits = Limits(
         per_site=settings.AO_MAX_PER_SITE,
         per_process=OPEN_FOR_ONE_YOUNG * settings.AO_MAX_CONVERSATIONS,

@@ -129,12 +129,12 @@ class Resolver:
     """Answers for one event loop. `timeout` is for one try at one server, `lifetime` for a question.
 
     Without `nameservers` (address and port) the system's are used. `own_names` and `own_addresses` are ours:
-    mail is never routed to them (RFC 5321 §5.1). `allow_private` is for simulators.
+    mail is never routed to them (RFC 5321 §5.1). `allow_loopback` is for simulators: loopback and nothing else private.
     """
 
     nameservers: Sequence[tuple[str, int]] | None = None
     _: KW_ONLY
-    allow_private: bool = False
+    allow_loopback: bool = False
     ipv6: bool = False
     timeout: float = 5.0
     lifetime: float = 15.0
@@ -220,7 +220,7 @@ class Resolver:
         types = ("A", "AAAA") if self.ipv6 else ("A",)
         answers = await asyncio.gather(*(self.records(host, rdtype) for rdtype in types))
         found = [address for answer in answers for address in answer.records]
-        good = tuple(address for address in found if _reachable(address, self.allow_private))
+        good = tuple(address for address in found if _reachable(address, self.allow_loopback))
         own = any(address in self.own_addresses for address in found)
         alias = not implicit and any(answer.canonical != host for answer in answers)
         problem = None if good else _why_not(answers, found)
@@ -385,12 +385,12 @@ def _site(hosts: Collection[str]) -> str:
     return f"{names[0]}+{len(names) - 1}:{digest}"
 
 
-def _reachable(text: str, allow_private: bool) -> bool:
+def _reachable(text: str, allow_loopback: bool) -> bool:
     """Whether we may connect there; the addresses inside IPv6 transition forms count as well."""
     faces = list(_faces(ipaddress.ip_address(text)))
     if any(face.is_multicast or face.is_unspecified for face in faces):
         return False
-    return allow_private or all(face.is_global for face in faces)
+    return all(face.is_global or (allow_loopback and face.is_loopback) for face in faces)
 
 
 def _faces(address: _IP) -> Iterator[_IP]:

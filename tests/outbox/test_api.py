@@ -679,3 +679,8 @@ def test_the_docs_describe_what_a_name_does_not_tell() -> None:
         if not schemas[model]["properties"][name].get("description")
     ]
     assert silent == []
+
+
+def test_a_batch_does_not_pretend_to_heed_a_key_in_its_header(ada: Caller) -> None:
+    answer = ada("POST", "/v1/messages/batch", {"messages": [POST]}, **{"Idempotency-Key": "k-1"})
+    assert (answer.status_code, answer.data["code"]) == (400, "idempotency_key_invalid")

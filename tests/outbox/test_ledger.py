@@ -461,3 +461,13 @@ def test_a_lane_is_not_put_to_sleep_beside_an_accept_that_is_not_committed_yet(
         accepting.execute("SELECT FROM outbox_lane FOR KEY SHARE")  # as ENTER does, before its commit
         assert claim(session) == []
     assert Lane.objects.get().wake_at <= datetime.now(UTC)
+
+
+def test_a_living_session_gives_back_what_it_claimed_without_knowing(caller: Caller, session: int) -> None:
+    post(caller, 3)
+    known, cleared, lost = claim(session)
+    clear(session, [cleared])
+    assert ledger.disown(session, [known.id]) == 1
+    found = dict(Delivery.objects.values_list("id", "status"))
+    assert found == {known.id: "sending", cleared.id: "sending", lost.id: "queued"}
+    assert [one.id for one in claim(session)] == [lost.id]
