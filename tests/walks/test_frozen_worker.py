@@ -4,6 +4,8 @@ The zombie wakes up with an open connection, a body already transmitted, and per
 frozen where a lock or a slow server holds it, so that it is certain how far it came.
 """
 
+from collections import Counter
+
 from outbox.delivery import clock
 from outbox.dispatch import CLEARANCE_SECONDS
 from tests.walks.harness.installation import Accepted, Installation
@@ -78,7 +80,7 @@ def test_frozen_with_a_clearance_while_everything_is_stopped_it_sends_no_dot(her
     until(lambda: clock() > since + CLEARANCE_SECONDS, CLEARANCE_SECONDS + 5, "the clearance is stale")
     until(lambda: not here.sessions(), 10, "the lease is lost")
     here.inside.run_task("outbox.rescue")
-    assert here.statuses() == {"queued": COUNT - cleared, "uncertain": cleared}
+    assert here.statuses() == Counter(queued=COUNT - cleared, uncertain=cleared)
     wake(here, zombie, child)
     here.until_status(deliveries, "queued")
     assert not here.oracle()
