@@ -150,14 +150,22 @@ def _seed() -> str:
     from outbox import keys
     from outbox.models import Agent, ApiKey
     from reputation import signing
-    from reputation.models import Route, SendingDomain, SigningKey, Stream
+    from reputation.models import OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
     from reputation.vault import vault
 
     stream = Stream.objects.create(name="agents-bench")
     # Plain: so speak all the peers, and what TLS costs is the same for everybody.
-    route = Route.objects.create(name="direct", ehlo="out.acme.test", security=Route.Security.NONE)
+    route = Route.objects.create(
+        name="direct", ehlo="out.acme.test", security=Route.Security.NONE, preset="none"
+    )
     domain = SendingDomain.objects.create(
-        name=DOMAIN, stream=stream, organisational_domain="acme.test", route=route, default_sender=SENDER
+        name=DOMAIN,
+        stream=stream,
+        organisation=OrganisationalDomain.objects.create(name="acme.test", use="agents", preset="none"),
+        route=route,
+        default_sender=SENDER,
+        state="verified",
+        preset="none",
     )
     pair = signing.generate(signing.Algorithm.RSA)
     SigningKey.objects.create(

@@ -26,7 +26,7 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
         WHERE u.agent_id = %(agent)s
           AND u.name = ANY(%(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS runs
 FROM reputation_stream AS s
-LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.enabled
+LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.state IN ('verified', 'degraded')
 LEFT JOIN reputation_route AS r ON r.id = d.route_id
 WHERE s.id = %(stream)s
 """

@@ -86,7 +86,8 @@ FROM seen WHERE l.id = seen.id AND seen.wake_at > seen.at
 # Lanes that may have due work, longest unvisited first, and whether a stop covers them.
 LOOK: Final[LiteralString] = """
 SELECT l.id, EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes)) AS stopped
-FROM outbox_lane AS l WHERE l.tier = %s AND NOT l.parked AND l.wake_at <= ao_now() ORDER BY l.wake_at LIMIT %s
+FROM outbox_lane AS l WHERE l.tier = %s AND NOT l.parked AND NOT l.shut AND l.wake_at <= ao_now()
+ORDER BY l.wake_at LIMIT %s
 """
 
 # With stale statistics the planner sorts a million rows rather than walk the index: leave it no choice.
@@ -130,7 +131,8 @@ LULL: Final[LiteralString] = (
 
 NEXT_WAKE: Final[LiteralString] = """
 SELECT extract(epoch FROM min(wake_at) - ao_now())::float8 AS seconds FROM (
-    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND NOT parked ORDER BY wake_at LIMIT 1) AS wake_at
+    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND NOT parked AND NOT shut
+            ORDER BY wake_at LIMIT 1) AS wake_at
     FROM (VALUES (0), (1)) AS t (tier)
 ) AS soonest
 """

@@ -16,7 +16,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from outbox.lifecycle import CODES, FINAL, Status
-from reputation.models import SendingDomain, Stream
+from reputation.models import Purse, Ramp, SendingDomain, Stream
 
 STATUSES: Final = [(str(status), str(status)) for status in Status]
 WAITING: Final = ["queued", "deferred"]
@@ -110,7 +110,8 @@ class Lane(models.Model):
     ``wake_at`` is the claim's round-robin queue: a lane which may have due work is in the past, one that has
     none is in the future or at infinity. ``naps`` counts visits that found nothing: a lane falls asleep in
     steps, so that an insert which was not yet committed when the claim looked is still found.
-    ``parked`` lanes overlap an open stop and are not visited until it is resumed.
+    ``parked`` lanes overlap an open stop and are not visited until it is resumed. ``shut`` lanes wait behind their
+    ramp, which lets as many of them be visited as it has allowance; ``wake_at`` is then their place in that queue.
     """
 
     stream = models.ForeignKey(Stream, on_delete=models.PROTECT, related_name="+")
@@ -123,6 +124,8 @@ class Lane(models.Model):
     wake_at = models.DateTimeField()
     naps = models.PositiveSmallIntegerField(default=0)
     parked = models.BooleanField(default=False)
+    ramp = models.ForeignKey(Ramp, on_delete=models.PROTECT, db_index=False, related_name="+")
+    shut = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -131,8 +134,16 @@ class Lane(models.Model):
             )
         ]
         indexes = [
-            # claim: lanes that may have due work, longest unvisited first
-            models.Index(fields=["tier", "wake_at"], condition=Q(parked=False), name="lane_awake"),
+            # claim: agents whose lanes may have due work, and their lanes, longest unvisited first
+            models.Index(
+                fields=["tier", "agent", "wake_at"], condition=Q(parked=False, shut=False), name="lane_awake"
+            ),
+            # when the next lane may have due work
+            models.Index(fields=["tier", "wake_at"], condition=Q(parked=False, shut=False), name="lane_next"),
+            # claim: lanes that wait behind a ramp which has allowance again, agent by agent
+            models.Index(
+                fields=["ramp", "agent", "wake_at"], condition=Q(parked=False, shut=True), name="lane_shut"
+            ),
             # trip and resume: lanes that overlap a scope
             GinIndex(fields=["scopes"], name="lane_of_scope"),
         ]
@@ -247,6 +258,15 @@ class Delivery(models.Model):
     status = models.TextField(choices=STATUSES)
     code = models.TextField(default="")
     recipient = models.TextField()
+    purse = models.ForeignKey(
+        Purse,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+        help_text="What its reserved allowance was taken from, while it is under a lease.",
+    )
 
     class Meta:
         verbose_name_plural = "deliveries"

@@ -8,7 +8,7 @@ from outbox.facts import KnownRun, Place
 from outbox.keys import Caller
 from outbox.payloads import Draft
 from outbox.problems import Problem
-from reputation import sql
+from reputation import allowance, sql
 from reputation.killswitch import scope_of
 
 MAX_DEPTH: Final = 8
@@ -21,8 +21,10 @@ ON CONFLICT (agent_id, name) DO NOTHING
 """
 
 OPEN_LANE: Final[LiteralString] = """
-INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, scopes, tier, wake_at, naps, parked)
-VALUES (%(stream)s, %(domain)s, %(provider)s, %(agent)s, %(run)s, %(scopes)s, %(tier)s, ao_now(), 0, false)
+INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, wake_at, naps, parked,
+    shut)
+VALUES (%(stream)s, %(domain)s, %(provider)s, %(agent)s, %(run)s, %(ramp)s, %(scopes)s, %(tier)s, ao_now(), 0, false,
+    false)
 ON CONFLICT (run_id, provider, domain_id, stream_id, agent_id) DO UPDATE SET provider = excluded.provider
 RETURNING id
 """
@@ -77,6 +79,7 @@ def open_lanes(run: KnownRun, providers: Iterable[str], caller: Caller, place: P
             "provider": provider,
             "agent": caller.agent_id,
             "run": run.id,
+            "ramp": allowance.ramp_of(place.domain or "", provider),
             "scopes": [
                 *base_scopes(caller, place),
                 *run_scopes(caller, run.lineage),

@@ -148,15 +148,20 @@ class SendingDomainAdmin(FixedOnce):
     form = SendingDomainForm
     change_form_template = "admin/reputation/sendingdomain/change_form.html"
     fixed = ("name", "stream")
-    readonly_fields = ("organisational_domain",)
+    readonly_fields = ("organisation", "state")
     fields = (
         "name",
         "stream",
-        "organisational_domain",
+        "organisation",
+        "state",
         "route",
         "default_sender",
         "ed25519",
-        "enabled",
+        "require_tls",
+        "preset",
+        "own_steps",
+        "target",
+        "rotate_after_days",
     )
     inlines = (SigningKeyInline,)
     list_display = (
@@ -164,13 +169,13 @@ class SendingDomainAdmin(FixedOnce):
         "stream",
         "route",
         "default_sender",
-        "enabled",
+        "state",
         "ed25519",
-        "organisational_domain",
+        "organisation",
     )
-    list_filter = ("enabled", "ed25519", "stream__kind", "route")
-    list_select_related = ("stream", "route")
-    search_fields = ("name", "organisational_domain", "default_sender", "stream__name")
+    list_filter = ("state", "ed25519", "stream__kind", "route")
+    list_select_related = ("stream", "route", "organisation")
+    search_fields = ("name", "organisation__name", "default_sender", "stream__name")
     search_help_text = "Domain, sender or stream."
     ordering = ("name",)
 

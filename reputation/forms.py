@@ -12,7 +12,15 @@ from django import forms
 from django.core.validators import DomainNameValidator
 from publicsuffixlist import PublicSuffixList
 
-from reputation.models import Kind, ProviderSuffix, Route, SendingDomain, SigningKey, Stream
+from reputation.models import (
+    Kind,
+    OrganisationalDomain,
+    ProviderSuffix,
+    Route,
+    SendingDomain,
+    SigningKey,
+    Stream,
+)
 from reputation.vault import BadMasterKey, vault
 
 if TYPE_CHECKING:
@@ -78,7 +86,8 @@ class SendingDomainForm(DomainModelForm):
         given = super().clean() or self.cleaned_data
         name = given.get("name") or self.instance.name
         if name:
-            self.instance.organisational_domain = _organisation_of(name) or ""
+            above = _organisation_of(name) or name
+            self.instance.organisation, _ = OrganisationalDomain.objects.get_or_create(name=above)
             self._check_sender(given.get("default_sender"), name)
             self._check_stream(given.get("stream"), name)
         return given
@@ -88,8 +97,13 @@ class SendingDomainForm(DomainModelForm):
             self.add_error("default_sender", f"Enter an address at {name}, such as robot@{name}.")
 
     def _check_stream(self, stream: Stream | None, name: str) -> None:
-        if stream and stream.kind == Kind.AGENTS and name == self.instance.organisational_domain:
+        if stream and stream.kind == Kind.AGENTS and name == self.instance.organisation.name:
             text = f"Agents never send from an organisational domain. Take one below it: agents.{name}."
+            self.add_error("name", text)
+        elif stream and stream.kind == Kind.AGENTS and self.instance.organisation.use != "agents":
+            text = (
+                f"Declare {self.instance.organisation} dedicated to agents first, or take a domain that is."
+            )
             self.add_error("name", text)
 
 

@@ -3,8 +3,9 @@
 Scopes are opaque strings ``kind:key`` here, so that reputation needs no table of outbox's.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 
@@ -13,6 +14,42 @@ class Kind(models.TextChoices):
 
     TRANSACTIONAL = "transactional"
     AGENTS = "agents"
+
+
+def every_day() -> list[int]:
+    """Monday to Sunday."""
+    return [1, 2, 3, 4, 5, 6, 7]
+
+
+class Warmed(models.Model):
+    """What warms up: a sending domain, a source address or an organisational domain, towards each provider."""
+
+    class Preset(models.TextChoices):
+        NONE = "none", "none: already warm"
+        CAREFUL = "careful"
+        STANDARD = "standard"
+        NEW_DOMAIN = "new-domain"
+        OWN = "own", "own steps"
+
+    preset = models.CharField(max_length=12, choices=Preset, default=Preset.CAREFUL)
+    own_steps = ArrayField(
+        models.PositiveIntegerField(), default=list, blank=True, help_text="Recipients a day, rising."
+    )
+    target = models.PositiveIntegerField(
+        default=100_000, help_text="Recipients a day and provider at the end."
+    )
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(preset__in=["none", "careful", "standard", "new-domain", "own"]),
+                name="%(class)s_preset_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(preset="own") | Q(own_steps__len__gt=0), name="%(class)s_own_steps_given"
+            ),
+        ]
 
 
 class Stream(models.Model):
@@ -25,16 +62,36 @@ class Stream(models.Model):
         default=False,
         help_text="Send an uncertain delivery once more, after two minutes, with the same bytes.",
     )
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="Where its sending hours are.")
+    opens_hour = models.PositiveSmallIntegerField(
+        default=0, help_text="First hour of the day in which it sends."
+    )
+    closes_hour = models.PositiveSmallIntegerField(
+        default=24, help_text="The hour at which it stops, up to 24."
+    )
+    sending_days = ArrayField(
+        models.PositiveSmallIntegerField(), default=every_day, help_text="1 is Monday, 7 Sunday."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(kind__in=Kind.values), name="stream_kind_known")]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="stream_kind_known"),
+            models.CheckConstraint(
+                condition=Q(opens_hour__lt=F("closes_hour"), closes_hour__lte=24),
+                name="stream_hours_in_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(sending_days__len__gt=0, sending_days__contained_by=[1, 2, 3, 4, 5, 6, 7]),
+                name="stream_days_of_the_week",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
 
 
-class Route(models.Model):
+class Route(Warmed):
     """How mail leaves: straight to the recipients' MX hosts, or through a relay."""
 
     class Means(models.TextChoices):
@@ -71,6 +128,7 @@ class Route(models.Model):
 
     class Meta:
         constraints = [
+            *Warmed.Meta.constraints,
             models.CheckConstraint(condition=Q(means__in=["direct", "relay"]), name="route_means_known"),
             models.CheckConstraint(
                 condition=Q(security__in=["opportunistic", "starttls", "implicit", "none"]),
@@ -85,20 +143,109 @@ class Route(models.Model):
         return self.name
 
 
-class SendingDomain(models.Model):
-    """The subdomain in From and DKIM ``d=`` of one stream; its return-path host is ``rp.<name>``."""
+class OrganisationalDomain(Warmed):
+    """The registrable domain above sending domains: mailbox providers sum volume here, people judge it.
+
+    Agents send only from below one that a person has declared dedicated to them; never from below a protected one. A
+    trigger in the database refuses the rest.
+    """
+
+    class Use(models.TextChoices):
+        UNDECLARED = "undeclared"
+        AGENTS = "agents", "dedicated to agents"
+        PROTECTED = "protected", "protected: the company's own"
 
     name = models.CharField(max_length=253, unique=True)
-    stream = models.OneToOneField(Stream, on_delete=models.PROTECT, related_name="domain")
-    organisational_domain = models.CharField(max_length=253)
-    route = models.ForeignKey(Route, on_delete=models.PROTECT, related_name="domains")
-    default_sender = models.CharField(max_length=320, help_text="From when the agent names none.")
-    ed25519 = models.BooleanField(default=False, help_text="Add a second signature with Ed25519.")
-    enabled = models.BooleanField(default=True)
-    created_at = models.DateTimeField(db_default=Now())
+    use = models.CharField(max_length=10, choices=Use, default=Use.UNDECLARED)
+    declared_by = models.CharField(max_length=200, blank=True)
+    declared_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            *Warmed.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(use__in=["undeclared", "agents", "protected"]), name="organisation_use_known"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class SendingDomain(Warmed):
+    """The subdomain in From and DKIM ``d=`` of one stream; its return-path host is ``rp.<name>``."""
+
+    class State(models.TextChoices):
+        ENROLLED = "enrolled", "enrolled: not yet verified"
+        VERIFIED = "verified"
+        DEGRADED = "degraded", "degraded: its records broke"
+        RETIRED = "retired"
+
+    name = models.CharField(max_length=253, unique=True)
+    stream = models.OneToOneField(Stream, on_delete=models.PROTECT, related_name="domain")
+    organisation = models.ForeignKey(OrganisationalDomain, on_delete=models.PROTECT, related_name="domains")
+    route = models.ForeignKey(Route, on_delete=models.PROTECT, related_name="domains")
+    default_sender = models.CharField(max_length=320, help_text="From when the agent names none.")
+    ed25519 = models.BooleanField(default=False, help_text="Add a second signature with Ed25519.")
+    require_tls = models.BooleanField(default=False, help_text="Never hand mail over in the clear.")
+    state = models.CharField(max_length=8, choices=State, default=State.ENROLLED)
+    verified_at = models.DateTimeField(null=True, blank=True, help_text="When all records were last right.")
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="When a check last ended.")
+    checking_since = models.DateTimeField(null=True, blank=True, help_text="A check is under way since then.")
+    degraded_at = models.DateTimeField(null=True, blank=True)
+    rotate_after_days = models.PositiveSmallIntegerField(
+        default=180, help_text="0: keys are rotated by hand."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            *Warmed.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(state__in=["enrolled", "verified", "degraded", "retired"]),
+                name="domain_state_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RecordCheck(models.Model):
+    """One DNS record (or other requirement) of a sending domain: what it must be, and what was found last."""
+
+    class Verdict(models.TextChoices):
+        UNCHECKED = "unchecked"
+        RIGHT = "right"
+        ADVICE = "advice", "works, could be better"
+        MISSING = "missing"
+        WRONG = "wrong"
+        UNKNOWN = "unknown", "nobody answered"
+
+    domain = models.ForeignKey(SendingDomain, on_delete=models.CASCADE, related_name="records")
+    purpose = models.SlugField(max_length=40)
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=253)
+    type = models.CharField(max_length=8)
+    expected = models.TextField(blank=True, help_text="Ready to be published.")
+    needed = models.BooleanField(default=True, help_text="The domain does not send without it.")
+    found = models.TextField(blank=True)
+    verdict = models.CharField(max_length=9, choices=Verdict, default=Verdict.UNCHECKED)
+    words = models.TextField(blank=True, help_text="What is wrong, and what to do.")
+    checked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "purpose"], name="one_record_per_purpose"),
+            models.CheckConstraint(
+                condition=Q(verdict__in=["unchecked", "right", "advice", "missing", "wrong", "unknown"]),
+                name="record_verdict_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}"
 
 
 class SigningKey(models.Model):
@@ -106,6 +253,7 @@ class SigningKey(models.Model):
 
     class State(models.TextChoices):
         CREATED = "created"
+        PUBLISHED = "published", "published: seen in the DNS"
         ACTIVE = "active"
         RETIRING = "retiring"
         REVOKED = "revoked"
@@ -119,8 +267,12 @@ class SigningKey(models.Model):
     algorithm = models.CharField(max_length=16, choices=Algorithm)
     private_sealed = models.BinaryField(editable=False)
     public_record = models.TextField()
-    state = models.CharField(max_length=8, choices=State, default=State.CREATED)
+    state = models.CharField(max_length=9, choices=State, default=State.CREATED)
     created_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True, blank=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -131,7 +283,8 @@ class SigningKey(models.Model):
                 name="one_active_key_per_algorithm",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["created", "active", "retiring", "revoked"]), name="key_state_known"
+                condition=Q(state__in=["created", "published", "active", "retiring", "revoked"]),
+                name="key_state_known",
             ),
             models.CheckConstraint(
                 condition=Q(algorithm__in=["rsa-sha256", "ed25519-sha256"]), name="key_algorithm_known"
@@ -164,6 +317,186 @@ class KnownDomain(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain} -> {self.family}"
+
+
+class ProviderLimit(models.Model):
+    """How fast and over how many connections we speak to one family of mailbox providers, all together."""
+
+    family = models.SlugField(max_length=32, unique=True)
+    connections = models.PositiveSmallIntegerField(default=20, help_text="At once, of one worker process.")
+    reserved = models.PositiveSmallIntegerField(default=2, help_text="Of these, for transactional mail only.")
+    per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Recipients a minute from one sending domain; empty: no limit."
+    )
+
+    def __str__(self) -> str:
+        return self.family
+
+
+class TlsPolicy(models.Model):
+    """The MTA-STS policy of a recipient's domain (RFC 8461), kept for as long as it says, over failed fetches too."""
+
+    domain = models.CharField(max_length=253, primary_key=True)
+    policy_id = models.CharField(max_length=32, blank=True)
+    mode = models.CharField(max_length=8, default="none")
+    hosts = ArrayField(models.CharField(max_length=253), default=list)
+    fetched_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "TLS policies"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(mode__in=["none", "testing", "enforce"]), name="tls_mode_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.domain}: {self.mode}"
+
+
+class Ramp(models.Model):
+    """How far one sending domain, source address or organisational domain has warmed up towards one provider.
+
+    Also its valve: how replies of that provider have slowed or closed it (``shaping``), and, for a sending domain,
+    since when and for what its lanes wait.
+    """
+
+    class Kind(models.TextChoices):
+        DOMAIN = "domain"
+        SOURCE = "source"
+        ORGANISATION = "organisation"
+
+    class Valve(models.TextChoices):
+        OPEN = "open"
+        SLOW = "slow"
+        CLOSED = "closed"
+        TRIAL = "trial", "trial: a few may try"
+
+    kind = models.CharField(max_length=12, choices=Kind)
+    key = models.CharField(max_length=253)
+    provider = models.CharField(max_length=32)
+    step = models.PositiveSmallIntegerField(db_default=0)
+    stepped_at = models.DateTimeField(db_default=Now(), help_text="When this step began.")
+    judged_at = models.DateTimeField(null=True, help_text="When its days were last judged.")
+    holding = models.BooleanField(db_default=False, help_text="Evidence holds it on this step.")
+    valve = models.CharField(max_length=6, choices=Valve, db_default=Valve.OPEN)
+    valve_until = models.DateTimeField(null=True, help_text="Closed until then; slow or on trial until then.")
+    valve_why = models.TextField(blank=True, db_default="")
+    strikes = models.PositiveSmallIntegerField(db_default=0, help_text="Closures or slow-downs in a row.")
+    per_minute = models.PositiveIntegerField(null=True, help_text="The pace it is slowed to; empty: none.")
+    # a virtual clock of the pace: how far ahead of now the recipients already let through reach
+    paced_until = models.DateTimeField(null=True)
+    # for a sending domain: what its deliveries draw on today, until when, and when its waiting lanes may be visited
+    purse = models.ForeignKey(
+        "Purse", on_delete=models.SET_NULL, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    purse_until = models.DateTimeField(null=True)
+    opens_at = models.DateTimeField(null=True, help_text="When lanes that wait behind it may be visited.")
+    served = models.BigIntegerField(db_default=0, help_text="The agent served last: the next one's turn.")
+    waiting = models.IntegerField(db_default=0, help_text="Deliveries that wait, counted a few seconds ago.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "key", "provider"], name="one_ramp_per_place"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["domain", "source", "organisation"]), name="ramp_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(valve__in=["open", "slow", "closed", "trial"]), name="ramp_valve_known"
+            ),
+        ]
+        indexes = [
+            # claim: sending domains whose waiting lanes may be visited
+            models.Index(fields=["opens_at"], condition=Q(opens_at__isnull=False), name="ramp_opening")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} to {self.provider}"
+
+
+class Allowance(models.Model):
+    """One ramp's day: how many recipients it may have, how many are taken, and what became of them.
+
+    ``taken`` counts what is reserved and what is used, and never passes ``cap`` (empty: no cap); ``used`` is the part
+    that is beyond return. What the sender let pass by (more than two hours' worth) is ``lapsed``.
+    """
+
+    ramp = models.ForeignKey(Ramp, on_delete=models.CASCADE, related_name="allowances", db_index=False)
+    day = models.DateField()
+    opens_at = models.DateTimeField(help_text="Opens evenly from here ...")
+    closes_at = models.DateTimeField(help_text="... to here; at once if they are the same.")
+    step = models.PositiveSmallIntegerField(db_default=0)
+    cap = models.PositiveIntegerField(null=True)
+    kept = models.PositiveIntegerField(db_default=0, help_text="Of the cap, for transactional mail only.")
+    taken = models.PositiveIntegerField(db_default=0)
+    used = models.PositiveIntegerField(db_default=0)
+    lapsed = models.PositiveIntegerField(db_default=0)
+    accepted = models.PositiveIntegerField(db_default=0)
+    bounced = models.PositiveIntegerField(db_default=0, help_text="Recipient bounces.")
+    slowed = models.PositiveIntegerField(db_default=0, help_text="Deferrals for rate or reputation.")
+    refused = models.PositiveIntegerField(
+        db_default=0, help_text="Refused for reputation, policy or authentication."
+    )
+    complained = models.PositiveIntegerField(db_default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ramp", "day"], name="one_allowance_per_day"),
+            models.CheckConstraint(condition=Q(used__lte=F("taken")), name="allowance_used_was_taken"),
+        ]
+        indexes = [
+            # volume of the last 24 h, and forgetting
+            models.Index(fields=["day"], name="allowance_of_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ramp} on {self.day}"
+
+
+class Purse(models.Model):
+    """The three allowances that deliveries of one sending domain draw on, for one provider and day. Never changed."""
+
+    ramp = models.ForeignKey(Ramp, on_delete=models.CASCADE, related_name="purses", db_index=False)
+    day = models.DateField()
+    of_domain = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="+")
+    of_source = models.ForeignKey(Allowance, on_delete=models.CASCADE, null=True, related_name="+")
+    of_organisation = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ramp", "of_domain", "of_source", "of_organisation"],
+                nulls_distinct=False,
+                name="one_purse_per_draw",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ramp} on {self.day}"
+
+
+class RampEvent(models.Model):
+    """What happened to a ramp and why, with its arithmetic. Append-only, like every story."""
+
+    ramp = models.ForeignKey(Ramp, on_delete=models.CASCADE, related_name="events", db_index=False)
+    at = models.DateTimeField()
+    kind = models.CharField(
+        max_length=16, help_text="advanced, held, stepped_down, idle, slowed, closed, opened"
+    )
+    step = models.PositiveSmallIntegerField()
+    cap = models.PositiveIntegerField(null=True)
+    why = models.TextField(blank=True)
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [
+            # a ramp's story, newest first
+            models.Index(fields=["ramp", "-at"], name="rampevent_of_ramp")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ramp}"
 
 
 class OpenStop(models.Model):

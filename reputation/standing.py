@@ -10,7 +10,7 @@ from typing import Final, LiteralString
 from reputation import sql
 
 READ: Final[LiteralString] = """
-SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.enabled, d.default_sender, s.name AS stream,
+SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls, d.default_sender, s.name AS stream,
        s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo, r.host, r.port,
        r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address, r.signs_itself,
        (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, k.id) ORDER BY k.algorithm DESC)
@@ -20,6 +20,9 @@ JOIN reputation_stream AS s ON s.id = d.stream_id
 JOIN reputation_route AS r ON r.id = d.route_id
 WHERE d.id = ANY(%s)
 """
+
+# What a domain that broke has already accepted may leave as long as it is signed; new mail is held at the door.
+SENDS: Final = frozenset({"verified", "degraded"})
 
 READ_SEALED: Final[LiteralString] = "SELECT id, private_sealed FROM reputation_signingkey WHERE id = ANY(%s)"
 
@@ -45,6 +48,7 @@ class Standing:
     password_sealed: bytes
     source_address: str
     signs_itself: bool
+    require_tls: bool
     keys: tuple[tuple[str, str, int], ...]
 
     @property
@@ -54,9 +58,9 @@ class Standing:
 
 
 def standings(domain_ids: list[int]) -> dict[int, Standing]:
-    """The standing of each of these sending domains; one that is disabled or unknown is missing."""
+    """The standing of each of these sending domains; one that does not send is missing."""
     found = sql.rows(READ, [domain_ids])
-    return {row.domain_id: _standing(row) for row in found if row.enabled}
+    return {row.domain_id: _standing(row) for row in found if row.state in SENDS}
 
 
 def sealed_keys(key_ids: list[int]) -> dict[int, bytes]:
@@ -85,5 +89,6 @@ def _standing(row: sql.Row) -> Standing:
         password_sealed=bytes(row.password_sealed),
         source_address=row.source_address or "",
         signs_itself=row.signs_itself,
+        require_tls=row.require_tls,
         keys=wanted,
     )

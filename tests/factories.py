@@ -4,18 +4,27 @@ from typing import Any
 
 from outbox import keys
 from outbox.models import Agent, ApiKey
-from reputation.models import Route, SendingDomain, SigningKey, Stream
+from reputation.models import OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
+
+
+def organisation(name: str = "acme.test", use: str = "agents") -> OrganisationalDomain:
+    """The registrable domain that agents may send from below."""
+    return OrganisationalDomain.objects.get_or_create(name=name, defaults={"use": use, "preset": "none"})[0]
 
 
 def stream(name: str = "agents-support", domain: str = "agents.acme.test", kind: str = "agents") -> Stream:
     """A stream that can send: a domain, a route and a key to sign with."""
     made, new = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
     if new:
-        route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": "mta.acme.test"})
+        route, _ = Route.objects.get_or_create(
+            name="direct", defaults={"ehlo": "mta.acme.test", "preset": "none"}
+        )
         sending = SendingDomain.objects.create(
             name=domain,
             stream=made,
-            organisational_domain="acme.test",
+            organisation=organisation(),
+            state="verified",
+            preset="none",
             route=route,
             default_sender=f"ada@{domain}",
         )

@@ -109,6 +109,9 @@ ALTER TABLE outbox_delivery SET (fillfactor = 80, autovacuum_vacuum_scale_factor
     autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE outbox_lane SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 200);
 ALTER TABLE outbox_session SET (fillfactor = 50);
+-- Counted in by every claim and settle.
+ALTER TABLE reputation_ramp SET (fillfactor = 50, autovacuum_vacuum_threshold = 200);
+ALTER TABLE reputation_allowance SET (fillfactor = 50, autovacuum_vacuum_threshold = 200);
 """
 
 PARTITIONS = """
@@ -211,7 +214,7 @@ BEGIN
     FOR story IN
         SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
-          AND c.relname ~ '^(outbox_(message|attachment|attempt|event)(_.*)?|reputation_switchevent)$'
+          AND c.relname ~ '^(outbox_(message|attachment|attempt|event)(_.*)?|reputation_(switchevent|rampevent))$'
     LOOP
         EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', story, application);
     END LOOP;
@@ -223,7 +226,7 @@ REVOKE ALL ON FUNCTION ao_grant(text) FROM PUBLIC;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("outbox", "0001_tables"), ("reputation", "0001_tables")]
+    dependencies = [("outbox", "0001_tables"), ("reputation", "0002_dedication")]
 
     operations = [
         migrations.RunSQL(sql, migrations.RunSQL.noop) for sql in (CLOCK, TABLES, PARTITIONS, CLEARANCE, LANES, ROLES)

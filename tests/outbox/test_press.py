@@ -104,7 +104,7 @@ def test_without_key_or_domain_nothing_is_composed(without: str) -> None:
     if without == "key":
         SigningKey.objects.update(state="revoked")
     else:
-        SendingDomain.objects.update(enabled=False)
+        SendingDomain.objects.update(state="retired")
     [again] = press.gather(job.session, [job.claimed])
     with pytest.raises(NotReady):
         press.envelope(again)

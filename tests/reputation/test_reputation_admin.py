@@ -91,8 +91,9 @@ def test_without_a_master_key_a_password_is_refused_with_what_to_do(live_db: Any
 
 def enrol(client: Any, **fields: Any) -> Any:
     stream, _ = Stream.objects.get_or_create(name="sales")
+    factories.organisation("acme.co.uk")
     route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": "mta.acme.test"})
-    form = {"name": "agents.acme.co.uk", "stream": stream.pk, "route": route.pk, "enabled": "on",
+    form = {"name": "agents.acme.co.uk", "stream": stream.pk, "route": route.pk, "preset": "careful", "target": 1000, "rotate_after_days": 180,
             "default_sender": "Ada <ada@agents.acme.co.uk>", "organisational_domain": "evil.test",
             "keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"}  # fmt: skip
     return client.post(f"{BASE}/sendingdomain/add/", form | fields)
@@ -100,7 +101,7 @@ def enrol(client: Any, **fields: Any) -> Any:
 
 def test_the_organisational_domain_is_looked_up_not_believed(live_db: Any) -> None:
     assert enrol(root()).status_code == 302
-    assert SendingDomain.objects.get().organisational_domain == "acme.co.uk"
+    assert SendingDomain.objects.get().organisation.name == "acme.co.uk"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_transactional_stream_may_have_the_organisational_domain(live_db: Any)
 
 def test_names_and_streams_are_fixed_once_they_are_made(domain: SendingDomain) -> None:
     client, other = root(), Stream.objects.create(name="other")
-    form = {"name": "evil.test", "stream": other.pk, "route": domain.route_id, "enabled": "on",
+    form = {"name": "evil.test", "stream": other.pk, "route": domain.route_id, "preset": "careful", "target": 1000, "rotate_after_days": 180,
             "default_sender": domain.default_sender, "keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"}  # fmt: skip
     assert client.post(f"{BASE}/sendingdomain/{domain.pk}/change/", form).status_code == 302
     client.post(f"{BASE}/stream/{domain.stream_id}/change/", {"name": "evil", "kind": "transactional"})

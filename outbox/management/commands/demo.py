@@ -19,7 +19,7 @@ from outbox import keys
 from outbox.models import Agent, ApiKey
 from outbox.people import make_groups
 from reputation import keyring
-from reputation.models import Kind, Route, SendingDomain, SigningKey, Stream
+from reputation.models import Kind, OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
 
 ORGANISATION: Final = "acme.test"
 # stream -> kind, sending domain, default sender
@@ -90,12 +90,17 @@ def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
 def _stream(name: str) -> None:
     kind, domain_name, sender = STREAMS[name]
     stream, _ = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
-    route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": f"out.{ORGANISATION}"})
+    warm = {"preset": Route.Preset.NONE}
+    route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": f"out.{ORGANISATION}", **warm})
+    declared = {"use": OrganisationalDomain.Use.AGENTS, "declared_by": "demo", **warm}
+    organisation, _ = OrganisationalDomain.objects.get_or_create(name=ORGANISATION, defaults=declared)
     domain, _ = SendingDomain.objects.get_or_create(
         name=domain_name,
         defaults={
             "stream": stream,
-            "organisational_domain": ORGANISATION,
+            "organisation": organisation,
+            "state": SendingDomain.State.VERIFIED,  # by its own zone, which the simulator serves
+            "preset": SendingDomain.Preset.NONE,
             "route": route,
             "default_sender": sender,
         },

@@ -176,16 +176,22 @@ def _seed_stream(name: str) -> dict[str, str]:
     from outbox import keys
     from outbox.models import Agent
     from reputation import signing
-    from reputation.models import Route, SendingDomain, SigningKey, Stream
+    from reputation.models import OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
     from reputation.vault import vault
 
     kind, domain_name, agents = STREAMS[name]
     stream = Stream.objects.create(name=name, kind=kind)
-    route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": f"out.{ORGANISATION}"})
+    route, _ = Route.objects.get_or_create(
+        name="direct", defaults={"ehlo": f"out.{ORGANISATION}", "preset": "none"}
+    )
+    declared = {"use": "agents", "preset": "none"}
+    organisation, _ = OrganisationalDomain.objects.get_or_create(name=ORGANISATION, defaults=declared)
     domain = SendingDomain.objects.create(
         name=domain_name,
         stream=stream,
-        organisational_domain=ORGANISATION,
+        organisation=organisation,
+        state="verified",
+        preset="none",
         route=route,
         default_sender=f"{agents[0]}@{domain_name}",
     )
