@@ -167,8 +167,14 @@ AO_MASTER_KEYS = words("AO_MASTER_KEYS")
 AO_VERP_KEYS = words("AO_VERP_KEYS")
 # Direct delivery to the world, or only to a simulated one. Names under .test never meet real hosts.
 AO_NAMESERVERS = endpoints("AO_NAMESERVERS")
+# Who else is asked before a verified domain is degraded; where the first ones were named, they again.
+AO_SECOND_NAMESERVERS = (
+    endpoints("AO_SECOND_NAMESERVERS") or AO_NAMESERVERS or [("9.9.9.9", 53), ("1.1.1.1", 53)]
+)
 AO_SMTP_PORT = number("AO_SMTP_PORT", 25)
 AO_ALLOW_TEST_NAMES = flag("AO_ALLOW_TEST_NAMES")
+# The mail hosts of this domain are greeted to see whether port 25 gets out of here; empty: it is not tried.
+AO_EGRESS_DOMAIN = text("AO_EGRESS_DOMAIN", "gmail.test" if AO_ALLOW_TEST_NAMES else "gmail.com")
 AO_ALLOW_LOOPBACK = flag("AO_ALLOW_LOOPBACK")
 AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
 AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)
