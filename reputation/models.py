@@ -125,6 +125,9 @@ class Route(Warmed):
     )
     keeps_message_id = models.BooleanField(default=True)
     signs_itself = models.BooleanField(default=False, help_text="The relay adds its own DKIM signature.")
+    spf_include = models.CharField(
+        max_length=253, blank=True, help_text="The name a relay publishes its own SPF under."
+    )
 
     class Meta:
         constraints = [

@@ -167,6 +167,7 @@ class Migration(migrations.Migration):
                 ('keeps_envelope_sender', models.BooleanField(default=True, help_text='The relay leaves our return-path alone.')),
                 ('keeps_message_id', models.BooleanField(default=True)),
                 ('signs_itself', models.BooleanField(default=False, help_text='The relay adds its own DKIM signature.')),
+                ('spf_include', models.CharField(blank=True, help_text='The name a relay publishes its own SPF under.', max_length=253)),
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('preset__in', ['none', 'careful', 'standard', 'new-domain', 'own'])), name='route_preset_known'), models.CheckConstraint(condition=models.Q(models.Q(('preset', 'own'), _negated=True), ('own_steps__len__gt', 0), _connector='OR'), name='route_own_steps_given'), models.CheckConstraint(condition=models.Q(('means__in', ['direct', 'relay'])), name='route_means_known'), models.CheckConstraint(condition=models.Q(('security__in', ['opportunistic', 'starttls', 'implicit', 'none'])), name='route_security_known'), models.CheckConstraint(condition=models.Q(('means', 'direct'), models.Q(('host', ''), _negated=True), _connector='OR'), name='route_relay_names_its_host')],
