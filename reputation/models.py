@@ -298,6 +298,55 @@ class SigningKey(models.Model):
         return f"{self.selector}._domainkey.{self.domain}"
 
 
+class KeyEvent(models.Model):
+    """A change in a signing key's life: who, when and why. Append-only, like every story."""
+
+    class Kind(models.TextChoices):
+        MADE = "made"
+        PUBLISHED = "published", "seen in the DNS"
+        WITHDRAWN = "withdrawn", "gone from the DNS before it was used"
+        ACTIVATED = "activated"
+        FORCED = "forced", "activated without having been seen in the DNS"
+        RESTORED = "restored", "active again after it had retired"
+        RETIRED = "retired"
+        REVOKED = "revoked"
+
+    key = models.ForeignKey(SigningKey, on_delete=models.PROTECT, related_name="events", db_index=False)
+    kind = models.CharField(max_length=9, choices=Kind)
+    at = models.DateTimeField()
+    who = models.CharField(max_length=200)
+    why = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [
+            # a key's story, newest first
+            models.Index(fields=["key", "-id"], name="keyevent_of_key")
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    kind__in=[
+                        "made",
+                        "published",
+                        "withdrawn",
+                        "activated",
+                        "forced",
+                        "restored",
+                        "retired",
+                        "revoked",
+                    ]
+                ),
+                name="keyevent_kind_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="forced") | Q(why__regex=r"\S"), name="keyevent_forced_says_why"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
 class ProviderSuffix(models.Model):
     """One line of the table that tells a mailbox provider's family by the ending of its MX names."""
 
