@@ -179,6 +179,13 @@ class Resolver:
         known = self._known(domain)
         return known if known is not None else await self._find(domain)
 
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """Addresses of a host that we may connect to, by the guard of mail hosts; none if there are none, or no answer.
+
+        Raises ValueError for a name that is not ASCII.
+        """
+        return (await self._look(_normal(host), 0, implicit=True)).addresses
+
     def _known(self, domain: str) -> Exchangers | None:
         """What was found before, while every answer it was made of still holds."""
         finding = self._findings.get(domain)

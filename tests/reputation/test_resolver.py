@@ -276,6 +276,34 @@ def test_mail_is_not_routed_into_private_networks(address):
     assert exchangers({"example.com": a(address)}).problem is Problem.NO_ROUTE
 
 
+@pytest.mark.parametrize("address", [*NOT_FOR_MAIL, *NEVER])
+def test_a_host_to_fetch_from_is_held_to_the_same(address):
+    zone = Zone({"mta-sts.example.com": a(address)})
+    assert ask(zone, lambda resolver: resolver.addresses("mta-sts.example.com")) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("www.example.com", (PUBLIC,)),
+        ("WWW.Example.com.", (PUBLIC,)),
+        ("alias.example.com", (PUBLIC,)),  # an alias is followed, and what is behind it looked at
+        ("inside.example.com", ()),
+        ("missing.example.com", ()),
+        ("broken.example.com", ()),
+    ],
+)
+def test_the_addresses_of_a_host_are_those_we_may_connect_to(name, expected):
+    names = {
+        "www.example.com": a("10.0.0.1", PUBLIC),
+        "alias.example.com": [("CNAME", "www.example.com.")],
+        "inside.example.com": [("CNAME", "local.example.com.")],
+        "local.example.com": a("127.0.0.1"),
+        "broken.example.com": Answer(Rcode.SERVFAIL),
+    }
+    assert ask(Zone(names), lambda resolver: resolver.addresses(name)) == expected
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.1.7"])
 def test_a_simulator_may_allow_loopback(address):
     names = {"example.com": mx((10, "mx.example.com")), "mx.example.com": a(address)}
