@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final
 
+from reputation.wording import Status
+
 RECIPIENT: Final = "recipient"  # about them: the person, the mailbox, their domain
 INFRASTRUCTURE: Final = "infrastructure"  # about us: our addresses, our authentication, our content
-
-Status = tuple[int, int, int]  # RFC 3463: class, subject, detail
 
 
 @unique
@@ -43,7 +43,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A row over the reply's words: lower case, one space, addresses and repeated codes taken out."""
+    """A row over the reply's words, as `wording.words` gives them."""
 
     pattern: re.Pattern[str]
     cause: Cause

@@ -6,25 +6,17 @@ recipient, the other enhanced codes, vaguer words, and last the bare reply code.
 whether the answer is for good (5yz) or for now (4yz); everything else only names the reason. A live reply and
 a late DSN are read by the same rows. To teach it a text, add a row and a test; rows are never branches.
 
-Pure. Each pattern is linear in its input, of which `MAX_TEXT` characters are read.
+Pure. Each pattern is linear in its input, of which `wording.MAX_TEXT` characters are read.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
-from outbox.refusal_rows import REPLY_CODES, STAGES, UNEXPLAINED, Cause, Status
-
-MAX_TEXT: Final = 1000
+from outbox.refusal_rows import REPLY_CODES, STAGES, UNEXPLAINED, Cause
+from reputation import wording
+from reputation.wording import Status
 
 DEFERRALS: Final = frozenset(cause.value[1] for cause in Cause)
-
-_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
-_NOISE = re.compile(
-    r"<[^<>\s]{0,320}>|[\w.+=-]{1,64}@[\w.-]{1,255}"  # what an address is called was not said about it
-    # codes are repeated on each line of a long reply and would cut its sentences
-    r"|(?<![\d.])[245]\d\d[ -](?=\D|[245]\.)|(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +35,11 @@ def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None
     good and gets one of the bounce codes of `lifecycle.CODES`. `for_now` overrides that, for a refusal which
     spoke of the connection and not of the message.
     """
-    text = text[:MAX_TEXT].lower()
-    status = _status(enhanced or "") or _status(text)
-    cause, why = _cause(code, status, " ".join(_NOISE.sub(" ", text).split()))
+    cause, why = _cause(code, wording.status(enhanced, text), wording.words(text))
     bounce, deferral, about = cause.value
     if for_now is None:
         for_now = (str(code) if code else enhanced or "").startswith("4")
     return Classification(deferral if for_now else bounce, about, why)
-
-
-def _status(text: str) -> Status | None:
-    """The first enhanced status code in the text; x.0.0 says nothing and is passed over."""
-    for found in _STATUS.finditer(text):
-        kind, subject, detail = map(int, found.groups())
-        if (subject, detail) != (0, 0):
-            return kind, subject, detail
-    return None
 
 
 def _cause(code: int, status: Status | None, words: str) -> tuple[Cause, str]:
