@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reputation.spf import Lookup
+from reputation.asking import Lookup
 
 
 class Mode(StrEnum):
