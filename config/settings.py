@@ -172,6 +172,9 @@ AO_SECOND_NAMESERVERS = (
     endpoints("AO_SECOND_NAMESERVERS") or AO_NAMESERVERS or [("9.9.9.9", 53), ("1.1.1.1", 53)]
 )
 AO_SMTP_PORT = number("AO_SMTP_PORT", 25)
+# The simulator's port for MTA-STS policies, and the authority of its certificates.
+AO_STS_PORT = number("AO_STS_PORT", 443)
+AO_CA_FILE = text("AO_CA_FILE", "")
 AO_ALLOW_TEST_NAMES = flag("AO_ALLOW_TEST_NAMES")
 # The mail hosts of this domain are greeted to see whether port 25 gets out of here; empty: it is not tried.
 AO_EGRESS_DOMAIN = text("AO_EGRESS_DOMAIN", "gmail.test" if AO_ALLOW_TEST_NAMES else "gmail.com")

@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 MIN_KEY: int = 16
+HTTPS: int = 443
 
 
 @checks.register()
@@ -44,6 +45,13 @@ def _names() -> Iterator[checks.CheckMessage]:
             "DEBUG is set, and mail would be delivered to real hosts.",
             hint="Unset DEBUG, or deliver to the simulator.",
             id="outbox.E002",
+        )
+
+    if (settings.AO_STS_PORT != HTTPS or settings.AO_CA_FILE) and not simulated:
+        yield checks.Error(
+            "AO_STS_PORT or AO_CA_FILE is set: real domains' TLS policies and certificates would not be found valid.",
+            hint="Unset both in production; they are for the simulator.",
+            id="outbox.E005",
         )
 
 

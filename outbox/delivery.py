@@ -2,19 +2,23 @@
 
 A delivery, in this order:
 
-1. where: the mail exchangers of the recipient's domain, best first, or the route's relay;
+1. where: the mail exchangers of the recipient's domain, best first, less those that its MTA-STS policy rules
+   out (`reputation.mta_sts`), or the route's relay; and how safe the line must be (`_Way`);
 2. a place: a free conversation with that site, or leave to open one (`pool`);
 3. open: connect, greeting, EHLO, STARTTLS, AUTH (`opening`), host by host until one takes us (RFC 5321 5.1);
 4. transact: MAIL, RCPT, DATA, the body, clearance, the dot, the reply (`wire`);
 5. give the conversation back to the pool.
 
-Whatever servers do ends as a `Reply`, within limits of time and memory, and no site holds up another. This
-room never sees the database and refuses to decide what a reply means.
+Whatever servers do ends as a `Reply`, within limits of time and memory, and no site holds up another; what must
+not go in the clear, or only to a host that proves its name, never goes otherwise. DANE (RFC 7672) is left out: it
+stands on DNSSEC, which our resolver does not validate. This room never sees the database and refuses to decide
+what a reply means.
 """
 
 import asyncio
+import logging
 import socket
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -23,7 +27,10 @@ from outbox.opening import Opening, Route, Security
 from outbox.outcomes import Fault, Phase, Reply
 from outbox.pool import Busy, Limits, Pool
 from outbox.wire import Clear, Conversation, Gate, Reached, Timeouts, clock
+from reputation.mta_sts import NO_POLICY, Mode, Policy
 from reputation.resolver import Exchangers, Problem
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Clear",
@@ -65,7 +72,12 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
+PolicyFor = Callable[[str], Awaitable[Policy]]
+"""The MTA-STS policy of a recipient's domain as of now; never raises for what others do."""
+
 Host = tuple[str, str]  # name, address
+
+TELL_EVERY: Final = 3600.0  # seconds: once for each domain, not for each delivery
 
 _PROBLEMS: Final = {
     Problem.NO_SUCH_DOMAIN: Fault.NO_SUCH_DOMAIN,
@@ -76,10 +88,34 @@ _PROBLEMS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where one delivery may go, and what it demands of the line."""
+
+    site: str
+    hosts: list[Host]
+    security: Security
+    policy: Policy = NO_POLICY
+
+    def fits(self, conversation: Conversation) -> bool:
+        """Whether this open line is as safe as one that would be opened for this delivery."""
+        peer = conversation.line.peer
+        if self.policy.mode is Mode.ENFORCE:
+            return peer.verified and self.policy.matches(peer.host)
+        if self.security in (Security.STARTTLS, Security.IMPLICIT):
+            return peer.verified
+        return bool(peer.tls) or self.security is not Security.ENCRYPTED
+
+
+async def _without_policy(_: str) -> Policy:
+    return NO_POLICY
+
+
 class SmtpTransport:
     """SMTP over one event loop: build it anywhere, use it on the loop of the first delivery.
 
-    `reached` is told each step: connected, ehlo, mail, rcpt, 354, midbody, cleared, dotted, replied.
+    `policy_for` is asked about each recipient's domain on direct routes. `reached` is told each step: connected,
+    ehlo, mail, rcpt, 354, midbody, cleared, dotted, replied.
     """
 
     def __init__(
@@ -88,7 +124,9 @@ class SmtpTransport:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         reached: Reached = lambda _: None,
+        policy_for: PolicyFor = _without_policy,
     ) -> None:
+        self._policy_for = policy_for
         self._exchangers = exchangers
         self._limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
@@ -96,18 +134,26 @@ class SmtpTransport:
         self._pool = Pool(self._limits)
         self._dead = _Remembered(self._limits.dead)  # addresses that did not connect, with the port
         self._plain = _Remembered(self._limits.plain)  # hosts whose TLS does not work
+        self._told = _Remembered(TELL_EVERY)  # domains whose policy is in testing and was not met
 
     async def deliver(
         self, envelope: Envelope, route: Route, clear: Clear, gate: Gate | None = None
     ) -> Reply:
         """See `Transport` and the plan above."""
-        found = await self._where(envelope.domain, route)
-        if isinstance(found, Reply):
-            return found
-        site, hosts = found
-        key = (route, site)
+        way = await self._way(envelope.domain, route)
+        if isinstance(way, Reply):
+            return way
+        reply = await self._deliver(envelope, route, way, clear, gate)
+        if way.policy.mode is Mode.TESTING:
+            self._tell(envelope.domain, way.policy, reply)
+        return reply
+
+    async def _deliver(
+        self, envelope: Envelope, route: Route, way: _Way, clear: Clear, gate: Gate | None
+    ) -> Reply:
+        key = (route, way.site)
         try:
-            place = await self._pool.take(key, self._limit(route))
+            place = await self._pool.take(key, self._limit(route), way.fits)
         except Busy as busy:
             return reply_of(Phase.RESOLVE, None, str(busy), Fault.SITE_BUSY)
         conversation = place
@@ -120,7 +166,7 @@ class SmtpTransport:
                 conversation = None
             if gate is not None and not gate():
                 return reply_of(Phase.RESOLVE, None, "the gate is closed", Fault.NOT_CLEARED)
-            opened = await self._open(hosts, route)
+            opened = await self._open(way, route)
             if isinstance(opened, Reply):
                 return opened
             conversation = opened
@@ -135,18 +181,37 @@ class SmtpTransport:
     def _limit(self, route: Route) -> int:
         return self._limits.per_relay if route.kind == "relay" else self._limits.per_site
 
-    async def _where(self, domain: str, route: Route) -> tuple[str, list[Host]] | Reply:
+    async def _way(self, domain: str, route: Route) -> _Way | Reply:
         """Site and hosts with their addresses, in the order to try them."""
         if route.kind == "relay":
-            return route.host, []
+            return _Way(route.host, [], _least(route))
         found = await self._exchangers.exchangers(domain)
         if found.problem is not None:
             return reply_of(Phase.RESOLVE, None, found.why, _PROBLEMS[found.problem])
-        best = found.hosts[: self._limits.hosts]
-        return found.site, [(each.host, address) for each in best for address in each.addresses[:2]]
+        policy, security, hosts = await self._policy_for(domain), _least(route), found.hosts
+        if policy.mode is Mode.ENFORCE:
+            security, hosts = Security.STARTTLS, tuple(each for each in hosts if policy.matches(each.host))
+        if not hosts:
+            text = f"no mail host of {domain} is in its MTA-STS policy"
+            return reply_of(Phase.RESOLVE, None, text, Fault.TLS_POLICY)
+        best = hosts[: self._limits.hosts]
+        targets = [(each.host, address) for each in best for address in each.addresses[:2]]
+        return _Way(found.site, targets, security, policy)
 
-    async def _open(self, hosts: list[Host], route: Route) -> Conversation | Reply:
+    def _tell(self, domain: str, policy: Policy, reply: Reply) -> None:
+        """What the policy would have forbidden, as far as it can be seen without a verified handshake."""
+        if reply.host and not (reply.tls and policy.matches(reply.host)) and domain not in self._told:
+            self._told.add(domain)
+            logger.warning(
+                "the MTA-STS policy of %s, in testing, does not allow %s %s",
+                domain,
+                reply.host,
+                "by its name" if reply.tls else "without TLS",
+            )
+
+    async def _open(self, way: _Way, route: Route) -> Conversation | Reply:
         """The first host that takes us; else what the last one tried did."""
+        hosts = way.hosts
         if route.kind == "relay":
             try:
                 hosts = await _relay_addresses(route)
@@ -158,7 +223,7 @@ class SmtpTransport:
         for host, address in _usable(hosts, route):
             if (address, route.port) in self._dead:
                 continue
-            opened = await self._open_host(Peer(host, address), route, end)
+            opened = await self._open_host(Peer(host, address), route, way.security, end)
             if isinstance(opened, Conversation):
                 return opened
             last = opened
@@ -166,8 +231,9 @@ class SmtpTransport:
                 self._dead.add((address, route.port))
         return last
 
-    async def _open_host(self, peer: Peer, route: Route, end: float) -> Conversation | Reply:
-        security = route.security
+    async def _open_host(
+        self, peer: Peer, route: Route, security: Security, end: float
+    ) -> Conversation | Reply:
         if security is Security.OPPORTUNISTIC and peer.host in self._plain:
             security = Security.NONE
         opened = await self._opening(peer, route, security).run(end)
@@ -180,6 +246,12 @@ class SmtpTransport:
 
     def _opening(self, peer: Peer, route: Route, security: Security) -> Opening:
         return Opening(peer, route, security, self._timeouts, self._reached)
+
+
+def _least(route: Route) -> Security:
+    """The route's security, or encryption where the sending domain demands it and the route does not."""
+    weak = route.security in (Security.OPPORTUNISTIC, Security.NONE)
+    return Security.ENCRYPTED if weak and route.require_tls else route.security
 
 
 class _Remembered:

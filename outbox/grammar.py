@@ -143,11 +143,12 @@ def dot_stuffed(content: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom we speak to: the host's name, its address, and the TLS version or nothing."""
+    """Whom we speak to: the host's name, its address, the TLS version or nothing, and whether it proved its name."""
 
     host: str = ""
     address: str = ""
     tls: str = ""
+    verified: bool = False
 
 
 NOBODY: Final = Peer()
@@ -163,4 +164,5 @@ def reply_of(
         text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)[:MAX_TEXT]
     status = enhanced[0] if enhanced else None
     dotted = phase in (Phase.DOT, Phase.REPLIED)
-    return Reply(phase, code, text, status, fault, peer.host, peer.address, peer.tls, dotted)
+    tls = f"{peer.tls} verified" if peer.verified else peer.tls
+    return Reply(phase, code, text, status, fault, peer.host, peer.address, tls, dotted)

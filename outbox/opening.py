@@ -1,8 +1,8 @@
 """Opens a session with one address: connect, greeting, EHLO, STARTTLS, AUTH; hands it to a `Conversation`.
 
 Guarantees: what fails ends as a `Reply` that names the step, with nothing left open; the address connected
-to is the one given; TLS is 1.2 or newer, and verified where the route demands TLS at all; a password
-crosses a plain line only if the route says `none`. The only importer of aiosmtplib, which speaks these
+to is the one given; TLS is 1.2 or newer, and verified where it says so below; a password crosses a plain line
+only if the route says `none`. The only importer of aiosmtplib, which speaks these
 steps; after them its protocol is replaced, because its DATA cannot tell before from after the dot.
 """
 
@@ -29,6 +29,7 @@ class Security(StrEnum):
     """TLS of a route."""
 
     OPPORTUNISTIC = "opportunistic"  # STARTTLS where it works, unverified (RFC 7435)
+    ENCRYPTED = "encrypted"  # required, unverified: never in the clear
     STARTTLS = "starttls"  # required, verified
     IMPLICIT = "implicit"  # TLS from the first byte, verified (RFC 8314 3.3)
     NONE = "none"
@@ -38,7 +39,9 @@ class Security(StrEnum):
 class Route:
     """How one sending domain's mail leaves. `host` is the relay's; direct routes ask DNS and use only `port`.
 
-    `ca_file` replaces the system's authorities; `source_address` also chooses the address family.
+    `ca_file` replaces the system's authorities; `source_address` also chooses the address family. `require_tls`
+    makes `ENCRYPTED` the least security: a server without working STARTTLS defers the delivery, until it expires,
+    because one that offers none cannot be told from one whose offer was taken out on the way.
     """
 
     kind: Literal["direct", "relay"]
@@ -50,6 +53,7 @@ class Route:
     password: str = field(default="", repr=False)
     source_address: str = ""
     ca_file: str = ""
+    require_tls: bool = False
 
     def __post_init__(self) -> None:
         if (self.kind == "relay") is not bool(self.host):
@@ -96,7 +100,8 @@ class Opening:
         self._phase = Phase.EHLO
         await self._ehlo()
         offered = self._smtp.supports_extension("starttls")
-        if self._security is Security.STARTTLS or (offered and self._security is Security.OPPORTUNISTIC):
+        demanded = self._security in (Security.STARTTLS, Security.ENCRYPTED)
+        if demanded or (offered and self._security is Security.OPPORTUNISTIC):
             await self._starttls(offered)
         if self._route.username:
             await self._login()
@@ -171,7 +176,9 @@ class Opening:
         if transport is None or raw is None or sock is None or transport.is_closing():
             raise Ended(Fault.CLOSED, "the server closed the connection")
         tls = transport.get_extra_info("ssl_object")
-        peer = replace(self._peer, tls=tls.version() or "") if tls is not None else self._peer
+        verified = self._security in (Security.STARTTLS, Security.IMPLICIT)
+        version = "" if tls is None else tls.version() or ""
+        peer = replace(self._peer, tls=version, verified=bool(version) and verified)
         line = Line(transport, raw, sock, peer, dict(self._smtp.esmtp_extensions))
         return Conversation(line, self._timeouts, self._reached)
 

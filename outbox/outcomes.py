@@ -53,7 +53,8 @@ class Fault(StrEnum):
     NULL_MX = "null_mx"  # RFC 7505
     NO_ROUTE = "no_route"  # only private, loopback or our own hosts
     SMTPUTF8_MISSING = "smtputf8_missing"  # RFC 6531 §3.5
-    TLS_MISSING = "tls_missing"  # TLS is demanded of this route and was not offered
+    TLS_MISSING = "tls_missing"  # TLS is demanded, by us or by the recipient's domain, and was not offered
+    TLS_POLICY = "tls_policy"  # none of the domain's mail hosts is in its MTA-STS policy (RFC 8461 §4.1)
     AUTH_MISSING = "auth_missing"  # the relay does not take our login
     TOO_BIG = "too_big"  # larger than the SIZE the server announced (RFC 1870)
     NOT_CLEARED = "not_cleared"  # hung up before the dot because we were asked to
@@ -78,7 +79,7 @@ class Reply:
     fault: Fault | None = None
     host: str = ""
     address: str = ""
-    tls: str = ""  # "TLSv1.3", empty for plain
+    tls: str = ""  # "TLSv1.3", "TLSv1.3 verified" if the server proved its name, empty for plain
     dot_written: bool = False  # true as soon as a byte of the dot may have left us
 
 
@@ -109,6 +110,8 @@ _BEFORE_THE_DOT: Final[Mapping[Fault, Outcome]] = {
     Fault.SEND_QUEUE_STUCK: Outcome(Status.DEFERRED, "connection_lost", "", "the server stopped reading"),
     Fault.TLS: Outcome(Status.DEFERRED, "tls_failed", "", "the TLS handshake failed"),
     Fault.TLS_MISSING: Outcome(Status.DEFERRED, "tls_failed", "", "TLS is demanded and was not offered"),
+    # RFC 8461 §5: as if the host were not there; the domain may mend it, or its policy, before the delivery expires
+    Fault.TLS_POLICY: Outcome(Status.DEFERRED, "tls_failed", "", "no mail host is in the domain's policy"),
     Fault.AUTH_MISSING: Outcome(Status.DEFERRED, "relay_login_refused", "", "the relay takes no login"),
     Fault.LINE_TOO_LONG: Outcome(Status.DEFERRED, "protocol_trouble", "", "a reply longer than we read"),
     Fault.MALFORMED: Outcome(Status.DEFERRED, "protocol_trouble", "", "what came was not an SMTP reply"),

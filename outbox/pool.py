@@ -1,7 +1,8 @@
 """Conversations kept for reuse, and places: how many may be open to a site and in this process.
 
-A place is leave to hold one connection; `take` gives a place, with a free conversation if there is one, and
-`give_back` must follow each `take`, once. Guarantees: no site and no process passes its limit; waiters of a
+A place is leave to hold one connection; `take` gives a place, with a free conversation if there is one that fits,
+and `give_back` must follow each `take`, once. Guarantees: no delivery gets a conversation it did not call fit; no
+site and no process passes its limit; waiters of a
 site are served in order; a place that comes free goes to the site that has waited longest, so a slow site
 holds up nobody else. It refuses (`Busy`) when too many wait already or the wait is too long. All on one
 event loop.
@@ -9,14 +10,22 @@ event loop.
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from outbox.wire import Conversation, clock
 
+Fits = Callable[[Conversation], bool]
+"""Whether a delivery may go over a conversation that was opened for another."""
+
 
 class Busy(Exception):
     """No place at that site now."""
+
+
+def anything(_: Conversation) -> bool:
+    """Fits for a delivery that demands nothing."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +50,17 @@ class Limits:
 
 
 @dataclass(eq=False, slots=True)
+class _Waiter:
+    given: "asyncio.Future[Conversation | None]"
+    fits: Fits
+
+
+@dataclass(eq=False, slots=True)
 class _Site:
     limit: int
     open: int = 0
     idle: deque[Conversation] = field(default_factory=deque)  # longest idle first
-    waiting: "deque[asyncio.Future[Conversation | None]]" = field(default_factory=deque)
+    waiting: deque[_Waiter] = field(default_factory=deque)
 
 
 class Pool:
@@ -60,20 +75,23 @@ class Pool:
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def take(self, key: Hashable, limit: int) -> Conversation | None:
-        """A place, with a conversation to go on with, or None: open one. Raises Busy."""
+    async def take(self, key: Hashable, limit: int, fits: Fits = anything) -> Conversation | None:
+        """A place, with a conversation to go on with that `fits`, or None: open one. Raises Busy."""
         if self._closed:
             raise Busy("closing")
         site = self._sites.setdefault(key, _Site(limit))
-        if site.idle:
-            newest = site.idle.pop()
-            return newest if newest.usable else None
+        kept = _newest(site.idle, fits)
+        if kept is not None:
+            return kept if kept.usable else None
         if site.open < site.limit and (self._open < self._limits.per_process or self._evict()):
             self._occupy(site)
             return None
+        if site.idle:  # none that fits: another takes its place
+            self._retire(site.idle.popleft())
+            return None
         if len(site.waiting) >= self._limits.max_waiting:
             raise Busy(f"{len(site.waiting)} deliveries wait for this site already")
-        given = await self._wait(key, site)
+        given = await self._wait(key, site, fits)
         return given if given is not None and given.usable else None
 
     def give_back(self, key: Hashable, conversation: Conversation | None) -> None:
@@ -95,8 +113,8 @@ class Pool:
                 self._retire(site.idle.pop())
                 self._free(site)
             for waiter in site.waiting:
-                if not waiter.done():
-                    waiter.set_exception(Busy("closing"))
+                if not waiter.given.done():
+                    waiter.given.set_exception(Busy("closing"))
         if self._leaving:
             await asyncio.wait(self._leaving)
 
@@ -108,16 +126,17 @@ class Pool:
         site.open -= 1
         self._open -= 1
 
-    async def _wait(self, key: Hashable, site: _Site) -> Conversation | None:
-        waiter: asyncio.Future[Conversation | None] = asyncio.get_running_loop().create_future()
+    async def _wait(self, key: Hashable, site: _Site, fits: Fits) -> Conversation | None:
+        given: asyncio.Future[Conversation | None] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(given, fits)
         site.waiting.append(waiter)
         self._hungry.setdefault(site)
         try:
             async with asyncio.timeout(self._limits.wait):
-                return await waiter
+                return await given
         except BaseException as error:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.give_back(key, waiter.result())  # served at the moment it gave up
+            if given.done() and not given.cancelled() and given.exception() is None:
+                self.give_back(key, given.result())  # served at the moment it gave up
             if isinstance(error, TimeoutError):
                 raise Busy("no connection to this site came free in time") from None
             raise
@@ -144,12 +163,15 @@ class Pool:
         return False
 
     def _next(self, site: _Site, conversation: Conversation | None) -> bool:
-        """Serve the site's first waiter that is still there."""
+        """Serve the site's first waiter that is still there; a conversation that does not fit it gives up its place."""
         served = False
         while site.waiting and not served:
             waiter = site.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(conversation)
+            if not waiter.given.done():
+                if conversation is not None and not waiter.fits(conversation):
+                    self._retire(conversation)
+                    conversation = None
+                waiter.given.set_result(conversation)
                 served = True
         if not site.waiting:
             self._hungry.pop(site, None)
@@ -206,3 +228,11 @@ class Pool:
     def _forget(self, key: Hashable, site: _Site) -> None:
         if not (site.open or site.idle or site.waiting):
             self._sites.pop(key, None)
+
+
+def _newest(idle: deque[Conversation], fits: Fits) -> Conversation | None:
+    """Take out the one that was idle shortest, of those that fit."""
+    found = next((each for each in reversed(idle) if fits(each)), None)
+    if found is not None:
+        idle.remove(found)
+    return found

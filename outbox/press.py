@@ -197,7 +197,8 @@ def _route(standing: Standing) -> Route:
         username=standing.username,
         password=vault().unseal(standing.password_sealed).decode() if standing.password_sealed else "",
         source_address=standing.source_address,
-        ca_file=standing.ca_file if relay else "",
+        ca_file=standing.ca_file if relay else settings.AO_CA_FILE,
+        require_tls=standing.require_tls,
     )
 
 

@@ -15,6 +15,8 @@ SOUND: dict[str, Any] = {
     "AO_ALLOW_TEST_NAMES": False,
     "AO_ALLOW_LOOPBACK": False,
     "AO_NAMESERVERS": [],
+    "AO_STS_PORT": 443,
+    "AO_CA_FILE": "",
 }
 SIMULATED = {"AO_ALLOW_LOOPBACK": True, "AO_NAMESERVERS": [("127.0.0.1", 5353)]}
 
@@ -36,6 +38,10 @@ def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
         ({"DEBUG": True}, ["outbox.E002"]),
         ({"DEBUG": True, **SIMULATED}, []),
         ({"AO_MASTER_KEYS": []}, ["outbox.E003"]),
+        ({"AO_STS_PORT": 8443}, ["outbox.E005"]),  # no real policy would be found
+        ({"AO_CA_FILE": "ca.pem"}, ["outbox.E005"]),
+        ({"AO_STS_PORT": 8443, "AO_ALLOW_LOOPBACK": True}, ["outbox.E005"]),  # the system's resolver
+        ({"AO_STS_PORT": 8443, "AO_CA_FILE": "ca.pem", **SIMULATED}, []),
         ({"AO_VERP_KEYS": []}, ["outbox.E004"]),
         ({"AO_VERP_KEYS": ["short"]}, ["outbox.E004"]),
     ],

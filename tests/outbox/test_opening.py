@@ -153,7 +153,7 @@ async def test_a_verified_relay_gets_login_and_mail(certificates: Any, security:
             server.port, security=security, ca_file=str(certificates.ca_file), username="u", password="secret"
         )
         replies = [await _through(out, route) for _ in range(2)]
-    assert [(reply.code, reply.tls) for reply in replies] == [(250, "TLSv1.3")] * 2
+    assert [(reply.code, reply.tls) for reply in replies] == [(250, "TLSv1.3 verified")] * 2
     assert len(server.sessions) == 1
     assert server.sessions[0].words.count("AUTH") == 1
     assert "secret" not in repr(route)

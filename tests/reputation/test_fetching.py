@@ -1,17 +1,14 @@
 """The guarded HTTPS edge, against servers that misbehave in every way they can."""
 
 import asyncio
-import datetime as dt
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from reputation.fetching import Answer, Fetcher, FetchFailed, Limits, _taken_apart
-from simulator.certificates import issue
+from tests.authority import Authority
 from tests.outbox.scripted import on_both_loops
 
 NAME = "mta-sts.one.test"
@@ -25,26 +22,8 @@ Act = Callable[[Writer], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> "Authority":
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
-
-
-class Authority:
-    """Issues certificates for servers; `ca_file` makes them trusted."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._now = folder, dt.datetime.now(dt.UTC)
-        self._self = issue("Authority", (), self._now, None)
-        self.ca_file = str(folder / "ca.pem")
-        Path(self.ca_file).write_bytes(self._self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def context(self, name: str, *, trusted: bool = True, days: int = 0) -> ssl.SSLContext:
-        chain = self._folder / "chain.pem"
-        now = self._now + dt.timedelta(days=days)
-        chain.write_bytes(issue(name, (name,), now, self._self if trusted else None).pem())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
-        return context
 
 
 class Finder:
