@@ -1,11 +1,12 @@
-"""The socket of one question: does port 25 get out of here? Many networks close it and say nothing.
+"""The sockets of a check: does port 25 get out of here, and does a name show a certificate that is valid for it?
 
-Connects to a mail host, reads its greeting, says QUIT. Guarantees an answer within `TIMEOUT` seconds an address, never
-an exception; greets nobody by name and hands over nothing. It speaks for the machine it runs on alone.
+Connects, reads what the other side shows, and leaves: greets nobody, hands over nothing. Guarantees an answer within
+`TIMEOUT` seconds an address, never an exception. It speaks for the machine it runs on alone.
 """
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -13,27 +14,43 @@ from typing import Final
 TIMEOUT: Final = 10.0
 MAX_ADDRESSES: Final = 2
 MAX_GREETING: Final = 512  # octets: RFC 5321 §4.5.3.1.5
+# 421 and 554 are said by a server that does not want us: the port is open all the same
+GREETINGS: Final = frozenset({"220", "421", "554"})
 
 
 @dataclass(frozen=True, slots=True)
-class Egress:
-    """Whether a mail server answered, and its greeting, or what happened to each address instead."""
+class Tried:
+    """Whether it could be done, and what the other side showed, or what happened instead."""
 
-    open: bool
+    done: bool
     words: str
 
 
-def try_egress(
+def try_port(
     addresses: Iterable[str], port: int, *, source: str | None = None, timeout: float = TIMEOUT
-) -> Egress:
-    """Connect to the first of these addresses that answers; from the address `source`, if one is given."""
+) -> Tried:
+    """Connect to a mail server: the first of two addresses that greets. From the address `source`, if one is given."""
     failures = []
     for address in list(addresses)[:MAX_ADDRESSES]:
         try:
-            return Egress(True, _greeting(address, port, source, timeout))
+            return Tried(True, _greeting(address, port, source, timeout))
         except OSError as error:
             failures.append(f"{address}: {error.strerror or error}")
-    return Egress(False, "; ".join(failures) or "there was no address to connect to")
+    return Tried(False, "; ".join(failures) or "there was no address to connect to")
+
+
+def try_certificate(name: str, port: int = 443, *, timeout: float = TIMEOUT) -> Tried:
+    """Complete a TLS handshake with `name`, its certificate checked against the system's authorities."""
+    context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((name, port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=name) as peer,
+        ):
+            until = (peer.getpeercert() or {}).get("notAfter", "")
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors; ValueError: no host name at all
+        return Tried(False, str(error))
+    return Tried(True, f"valid until {until}")
 
 
 def _greeting(address: str, port: int, source: str | None, timeout: float) -> str:
@@ -43,7 +60,6 @@ def _greeting(address: str, port: int, source: str | None, timeout: float) -> st
         line = peer.recv(MAX_GREETING).split(b"\r\n")[0].decode("ascii", "backslashreplace")
         with contextlib.suppress(OSError):
             peer.sendall(b"QUIT\r\n")
-    # 554 and 421 are greetings of a server that does not want us: the port is open all the same
-    if line[:3] not in {"220", "421", "554"}:
+    if line[:3] not in GREETINGS:
         raise OSError(f"no mail server's greeting but {line!r}")
     return line

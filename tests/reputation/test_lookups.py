@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from reputation.egress import try_egress
-from reputation.lookups import Lookups, Outcome
+from reputation.asking import Absent, Temporary
+from reputation.egress import try_port
+from reputation.lookups import Lookups
+from reputation.records import Outcome
 from simulator import Config, Simulator, hosts, running
 
 LONG = "v=DKIM1; k=rsa; p=" + "A" * 400
@@ -55,8 +57,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("name", "rdtype", "values"), ANSWERS)
 def test_what_is_published_is_found(lookups, name, rdtype, values):
     found = lookups.ask(name, rdtype)
-    assert (found.outcome, sorted(found.values)) == (Outcome.FOUND, sorted(values))
-    assert (found.name, found.type) == (name, rdtype)
+    assert (found.outcome, sorted(found.values)) == (Outcome.ANSWERED, sorted(values))
 
 
 NOTHING = [
@@ -77,18 +78,26 @@ def test_absent_is_an_answer_and_failed_is_none(lookups, name, rdtype, outcome):
     assert (found.outcome, found.values) == (outcome, ())
 
 
+def test_the_pure_rooms_get_values_or_are_told_why_not(lookups):
+    assert lookups.values("in.acme.test", "A") == ("127.0.0.1",)
+    with pytest.raises(Absent):
+        lookups.values("nxdomain.test", "A")
+    with pytest.raises(Temporary):
+        lookups.values("servfail.test", "A")
+
+
 def test_silence_is_a_failure_in_the_end(internet):
     with Lookups([("127.0.0.1", internet.dns_port)], timeout=0.1, lifetime=0.2) as lookups:
         assert lookups.ask("timeout.test", "TXT").outcome is Outcome.FAILED
 
 
 def test_answers_come_as_they_arrive_and_more_may_be_asked_between(lookups):
-    asked = [("slow.test", "MX"), ("two.acme.test", "TXT"), ("in.acme.test", "A"), ("in.acme.test", "A")]
+    asked = [("slow.test", "MX"), ("two.acme.test", "TXT"), ("in.acme.test", "A")]
     order = []
-    for found in lookups.arriving(asked):
-        order.append((found.name, found.type))
-        assert lookups.ask("rp.agents.acme.test", "MX").outcome is Outcome.FOUND
-    assert sorted(order) == sorted(set(asked))
+    for question, _ in lookups.arriving(asked):
+        order.append(question)
+        assert lookups.ask("rp.agents.acme.test", "MX").outcome is Outcome.ANSWERED
+    assert sorted(order) == sorted(asked)
     assert order[-1] == ("slow.test", "MX")
 
 
@@ -113,8 +122,8 @@ def test_the_hosts_that_take_mail_are_those_a_worker_would_find(lookups):
 
 def test_a_greeting_shows_that_the_port_is_open(internet):
     gmail = hosts.BY_NAME["gmail-smtp-in.l.google.com.test"].address
-    tried = try_egress([gmail], internet.smtp_port)
-    assert tried.open
+    tried = try_port([gmail], internet.smtp_port)
+    assert tried.done
     assert tried.words.startswith("220 ")
 
 
@@ -137,21 +146,21 @@ def test_whatever_a_mail_server_says_it_was_reached_and_anything_else_was_not(sa
 
         thread = threading.Thread(target=greet)
         thread.start()
-        assert try_egress(["127.0.0.1"], server.getsockname()[1]).open is reached
+        assert try_port(["127.0.0.1"], server.getsockname()[1]).done is reached
         thread.join()
 
 
 def test_the_second_address_is_tried_when_the_first_refuses_and_no_third(internet):
     good = hosts.crowd_address("whatever.test")
-    assert try_egress([hosts.REFUSING, good], internet.smtp_port).open
-    closed = try_egress([hosts.REFUSING, hosts.REFUSING, good], internet.smtp_port)
-    assert not closed.open
+    assert try_port([hosts.REFUSING, good], internet.smtp_port).done
+    closed = try_port([hosts.REFUSING, hosts.REFUSING, good], internet.smtp_port)
+    assert not closed.done
     assert closed.words.count(hosts.REFUSING) == 2
 
 
 def test_without_an_address_there_is_nothing_to_try():
-    assert try_egress([], 25).words == "there was no address to connect to"
+    assert try_port([], 25).words == "there was no address to connect to"
 
 
 def test_silence_is_not_waited_for(internet):
-    assert not try_egress([hosts.BLACKHOLE], internet.smtp_port, timeout=0.2).open
+    assert not try_port([hosts.BLACKHOLE], internet.smtp_port, timeout=0.2).done
