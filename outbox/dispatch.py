@@ -51,19 +51,18 @@ class Pipeline:
     grounds: Grounds
     clear: Callable[[Job], Awaitable[bool]]
     settle: Callable[[Settlement, int], Awaitable[None]]
-    met: Callable[[Job, str], None]  # told which host took whose mail
+    met: Callable[[Job, Reply], None]  # told who said what about whose mail
 
     async def dispatch(self, job: Job, pressed: Envelope | Exception) -> None:
         """One attempt with its composed and signed message, whatever happens to it."""
-        if isinstance(pressed, Envelope):
-            started = clock()
-            reply = await self._converse(job, pressed, job.route)
-            settlement = self._judged(job, reply, clock() - started)
-            self.met(job, reply.host)
-        else:
-            settlement = _unpressed(job, pressed)
-        await self.settle(settlement, job.session)
+        if not isinstance(pressed, Envelope):
+            await self.settle(_unpressed(job, pressed), job.session)
+            return
+        started = clock()
+        reply = await self._converse(job, pressed, job.route)
+        await self.settle(self._judged(job, reply, clock() - started), job.session)
         reached("settled")
+        self.met(job, reply)
 
     async def _converse(self, job: Job, envelope: Envelope, route: Route | None) -> Reply:
         cleared = False

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,14 +28,16 @@ from django.db import Error
 
 from outbox import alarm, ledger, press
 from outbox.crashpoints import reached
-from outbox.delivery import Envelope, Limits, SmtpTransport
+from outbox.delivery import Envelope, Limits, Reply, SmtpTransport
 from outbox.dispatch import Pipeline
 from outbox.grouping import Grouped
+from outbox.heeding import heard
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families
+from reputation import families, shaping, valves
 from reputation.resolver import Resolver
+from reputation.shaping import Strike
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -120,6 +122,8 @@ class Dispatcher:
         self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
         self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
+        self._shape = Grouped("shape", _shape)
+        self._unsettled: Mapping[shaping.Place, int] = {}
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = _new_loop()
@@ -177,6 +181,7 @@ class Dispatcher:
             await asyncio.sleep(ROUNDS_SECONDS)
             try:
                 await self._in_claimer(_rounds, turn % ROUSE_EVERY == 0)
+                self._unsettled = await self._in_claimer(_tended_valves)
             except Error as error:
                 logger.warning("a round was not made: %s", error)
 
@@ -273,15 +278,30 @@ class Dispatcher:
             logger.warning("nothing was cleared: %s", error)
             return False
 
-    def _met(self, job: Job, host: str) -> None:
+    def _met(self, job: Job, reply: Reply) -> None:
+        """What a recipient's own server said tells of more than this delivery."""
+        if job.route is None or job.standing is None or job.route.kind != "direct":
+            return
+        self._meet(job, reply.host)
+        domain, source = job.standing.domain, job.standing.source_address
+        for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
+            self._begin(self._heed(word))
+
+    def _meet(self, job: Job, host: str) -> None:
         """Learn the provider of a domain from the first MX host that answered for it."""
         domain = job.claimed.recipient.rpartition("@")[2]
-        direct = job.route is not None and job.route.kind == "direct"
-        if direct and host and job.claimed.provider == "other" and domain not in self._learned:
+        if host and job.claimed.provider == "other" and domain not in self._learned:
             if len(self._learned) > REMEMBERED_DOMAINS:
                 self._learned.clear()
             self._learned.add(domain)
             self._loop.run_in_executor(self._claimer, _learn, domain, host)
+
+    async def _heed(self, word: Strike | int) -> None:
+        """Let a reply shape our speed; if that fails, the next reply will say it again."""
+        try:
+            await self._shape(word)
+        except Error as error:
+            logger.warning("a reply did not shape our speed: %s", error)
 
     async def _settle_surely(self, settlement: Settlement, session: int) -> None:
         """Settle, however long the database stays away: the outcome is known only here."""
@@ -325,6 +345,17 @@ def _settle(group: Sequence[tuple[int, Settlement]]) -> list[None]:
     for session, members in groupby(sorted(group, key=_session), key=_session):
         ledger.settle(session, [one for _, one in members])
     return [None for _ in group]
+
+
+def _shape(words: Sequence[Strike | int]) -> list[None]:
+    valves.apply(word for word in words if isinstance(word, Strike))
+    valves.note_success({word for word in words if isinstance(word, int)})
+    return [None for _ in words]
+
+
+def _tended_valves() -> Mapping[shaping.Place, int]:
+    valves.tend()
+    return valves.unsettled()
 
 
 def _session(pair: tuple[int, object]) -> int:

@@ -8,11 +8,10 @@ turns a closed valve to a trial; only a delivery that was taken turns the trial 
 Pure. ``now`` is passed in; what is already under way when a valve changes cannot strike it again.
 """
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from reputation import wording
 from reputation.providers import DOMAIN_FAMILIES
@@ -31,8 +30,6 @@ ON_TRIAL: Final = 2  # deliveries under way at once while a valve is on trial
 # Families of one operator: nobody but they wrote the reply.
 _ONE_OPERATOR: Final = frozenset(DOMAIN_FAMILIES.values()) - {"google-workspace", "microsoft-365"}
 
-_NAMED_DOMAIN: Final = re.compile(r"\b(?:dkim|spf) domain \[ ?([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8})\b")
-
 
 class State(StrEnum):
     """How far a valve is open."""
@@ -47,15 +44,30 @@ class State(StrEnum):
 class Reaction:
     """What one reply asks of us.
 
-    ``domain`` is the domain it names as ours, if it names one; ``alarm`` what a person must be told about a setting of
-    ours; ``trip`` that it is evidence at once for the kill switch.
+    ``alarm`` is what a person must look at; ``trip`` says that it is evidence at once for the kill switch.
     """
 
     act: Act
     scope: Scope
     alarm: str = ""
     trip: bool = False
-    domain: str = ""
+
+
+class Place(NamedTuple):
+    """Which ramp: its kind, key and provider family."""
+
+    kind: str
+    key: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One reply that asks something of a ramp, with its words."""
+
+    place: Place
+    reaction: Reaction
+    reply: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,31 +98,29 @@ def react(
     security = status[2] if status is not None and status[1] == 7 else None
     row = next((row for row in ROWS if row.speaks_of(family, security, words)), None)
     if row is not None:
-        return _reaction(row, for_good=code >= 500, words=words)
+        return _reaction(row, for_good=code >= 500)
     if of_rate and family in _ONE_OPERATOR:
         return Reaction(Act.SLOW, Scope.SOURCE)
     return None
 
 
-def _reaction(row: Row, for_good: bool, words: str) -> Reaction | None:
+def _reaction(row: Row, for_good: bool) -> Reaction | None:
     act = row.for_good if for_good else row.for_now
-    if act is None:
-        return None
-    named = _NAMED_DOMAIN.search(words)
-    return Reaction(act, row.scope, row.alarm, row.trips and for_good, named[1] if named else "")
+    return Reaction(act, row.scope, row.alarm, row.trips and for_good) if act is not None else None
 
 
-def worst(reactions: list[Reaction]) -> Reaction:
-    """The most severe of some reactions, the first of equals."""
-    return max(reactions, key=lambda reaction: SEVERITY[reaction.act])
+def worse(one: Strike, other: Strike) -> Strike:
+    """The more severe of two strikes, the first of equals."""
+    return other if SEVERITY[other.reaction.act] > SEVERITY[one.reaction.act] else one
 
 
 def next_valve(valve: Valve, reaction: Reaction, now: datetime, pace: int, why: str = "") -> Valve:
-    """The valve after a strike; itself if this strike says nothing new.
+    """The valve after a strike; as it was if this strike says nothing new.
 
     ``pace`` is what went through an open valve lately, in recipients a minute. A pace that cannot be halved any more
-    closes instead.
+    closes instead. A closed valve whose time has come is on trial, whether or not anybody has tended it.
     """
+    valve = tended(valve, now)
     if valve.state is State.CLOSED or (_just_changed(valve, now) and reaction.act is Act.SLOW):
         return valve
     present = valve.per_minute or max(pace, LEAST_PER_MINUTE)
@@ -132,7 +142,8 @@ def tended(valve: Valve, now: datetime) -> Valve:
 
 
 def after_success(valve: Valve, now: datetime) -> Valve:
-    """The valve after a delivery was taken: a trial has succeeded, anything else stays."""
+    """The valve after a delivery was taken: a trial has succeeded, anything else stays as time has left it."""
+    valve = tended(valve, now)
     if valve.state is not State.TRIAL:
         return valve
     return replace(valve, state=State.SLOW, until=now + QUIET)

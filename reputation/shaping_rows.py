@@ -26,11 +26,10 @@ class Act(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whom a reply names: a ramp's kind."""
+    """Whom a reply names: the kind of ramp. The organisation's domain is none of the names we send under."""
 
     DOMAIN = "domain"
     SOURCE = "source"
-    ORGANISATION = "organisation"
 
 
 SEVERITY: Final = {Act.SLOW: 1, Act.BACK_OFF: 2, Act.CLOSE: 3}

@@ -69,7 +69,7 @@ class Bench:
         return settlement
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(self.transport, self.grounds, self.clear, self.settle, lambda job, host: None)
+        return Pipeline(self.transport, self.grounds, self.clear, self.settle, lambda job, reply: None)
 
 
 def answering(*reply: Any, **more: Any) -> MemoryTransport:

@@ -13,14 +13,16 @@ from reputation.shaping import (
     MOST_STRIKES,
     QUIET,
     UNDER_WAY,
+    Place,
     Reaction,
     State,
+    Strike,
     Valve,
     after_success,
     next_valve,
     react,
     tended,
-    worst,
+    worse,
 )
 from reputation.shaping_rows import ROWS, Act, Scope
 
@@ -268,25 +270,6 @@ def test_only_some_refusals_for_good_are_evidence_for_the_switch(code, text, tri
     assert got.trip is trip
 
 
-@pytest.mark.parametrize(
-    ("text", "domain"),
-    [
-        (
-            "unusual rate of mail originating from your SPF domain [rp.agents.acme.test      35].",
-            "rp.agents.acme.test",
-        ),
-        ("unusual rate of mail originating from your DKIM domain [Acme.test 15].", "acme.test"),
-        ("unusual rate of mail originating from your DKIM domain [ 15].", ""),  # seen in the wild
-        ("unusual rate of mail originating from your DKIM domain.", ""),
-        ("unusual rate of mail originating from your IP address [192.0.2.7].", ""),
-    ],
-)
-def test_the_domain_a_reply_names_is_read(text, domain):
-    got = react(421, "4.7.28", text, "gmail")
-    assert got is not None
-    assert got.domain == domain
-
-
 def test_a_family_of_one_operator_may_complain_of_our_rate_in_any_words():
     assert react(451, None, "Ruhig, Brauner", "gmx", of_rate=True) == Reaction(SLOW, SOURCE)
     assert react(451, None, "Ruhig, Brauner", "gmx") is None
@@ -299,9 +282,16 @@ def test_a_family_of_one_operator_may_complain_of_our_rate_in_any_words():
         assert react(451, None, "too many messages", family, of_rate=True) is None
 
 
-def test_the_worst_of_some_reactions_counts():
-    mild, bad = Reaction(SLOW, DOMAIN), Reaction(CLOSE, DOMAIN)
-    assert worst([mild, bad, Reaction(BACK_OFF, DOMAIN)]) is bad
+def test_the_worse_of_two_strikes_counts_and_the_first_of_equals():
+    place = Place("domain", "agents.acme.test", "gmail")
+    mild, bad = (
+        Strike(place, Reaction(SLOW, DOMAIN), "slow down"),
+        Strike(place, Reaction(CLOSE, DOMAIN), "go away"),
+    )
+    again = Strike(place, Reaction(CLOSE, DOMAIN), "go away again")
+    assert worse(mild, bad) is bad
+    assert worse(bad, mild) is bad
+    assert worse(bad, again) is bad
 
 
 @pytest.mark.parametrize(
@@ -310,8 +300,7 @@ def test_the_worst_of_some_reactions_counts():
         "a" * 100_000,
         "[ts" * 33_000,
         "unusual rate of " * 6_000,
-        "dkim domain [" + "a." * 50_000,
-        "spf domain [ " * 8_000,
+        "4.7." * 25_000,
         "<" * 100_000,
         "ofr" + "w" * 100_000,
     ],
@@ -359,7 +348,7 @@ def test_what_cannot_go_slower_closes(pace):
 
 
 def test_a_slow_valve_at_the_least_pace_closes_for_as_long_as_its_strikes_say():
-    valve = Valve(State.SLOW, NOW, LEAST_PER_MINUTE, 3)
+    valve = Valve(State.SLOW, NOW + QUIET - UNDER_WAY, LEAST_PER_MINUTE, 3)
     assert struck(valve, SLOWER).until == NOW + minutes(80)
 
 
@@ -404,6 +393,12 @@ def test_a_closed_valve_goes_on_trial_when_its_time_has_come_and_not_before():
     assert tended(closed, NOW + minutes(9.99)) is closed
     trial = tended(closed, NOW + minutes(10))
     assert (trial.state, trial.until, trial.strikes) == (State.TRIAL, None, 1)
+
+
+def test_a_closed_valve_whose_time_has_come_is_on_trial_before_anybody_tends_it():
+    closed = struck(OPEN, BACKED)
+    assert struck(closed, SLOWER, NOW + minutes(11)).until == NOW + minutes(31)
+    assert after_success(closed, NOW + minutes(11)).state is State.SLOW
 
 
 def test_time_alone_never_ends_a_trial():

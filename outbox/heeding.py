@@ -1,0 +1,52 @@
+"""What a reply says beyond its own delivery: whose speed it shapes, and whose trial it ends well.
+
+Only what the recipients' own servers say on our own connection is heard: a relay speaks for itself, and a report that
+comes by mail may be anybody's. The provider is the one whose host spoke, not the one the lane was taken for, so nobody
+speaks in another's name. A reply about a source address that is not pinned falls on the sending domain.
+
+Pure: the worker knows which deliveries went straight to their recipients' servers, and passes on what was heard.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from outbox.outcomes import Phase, Reply, interpret
+from reputation.providers import OTHER, family
+from reputation.shaping import Place, Strike, react
+from reputation.shaping_rows import Scope
+
+# Reasons that complain about how fast we are, whatever the words.
+OF_RATE: Final = frozenset({"rate_limited", "blocked_temporarily"})
+
+
+def heard(
+    domain: str, source: str, provider: str, reply: Reply, unsettled: Mapping[Place, int]
+) -> list[Strike | int]:
+    """Strikes against ramps, and the ids of ``unsettled`` ramps (valve not open) from which a delivery was taken.
+
+    ``domain`` is the sending domain, ``source`` the pinned source address or nothing; ``provider`` is the lane's, on
+    whose ramps the delivery was claimed.
+    """
+    if reply.code is None:
+        return []
+    if reply.code >= 400:
+        return _strikes(domain, source, reply, reply.code)
+    if not unsettled or reply.phase is not Phase.REPLIED or reply.fault is not None:
+        return []
+    places = dict.fromkeys(_place(domain, source, scope, provider) for scope in Scope)
+    return [unsettled[place] for place in places if place in unsettled]
+
+
+def _strikes(domain: str, source: str, reply: Reply, code: int) -> list[Strike | int]:
+    speaker = family(reply.host) if reply.host else OTHER
+    of_rate = interpret(reply, relay=False).code in OF_RATE
+    reaction = react(code, reply.enhanced, reply.text, speaker, of_rate=of_rate)
+    if reaction is None:
+        return []
+    return [Strike(_place(domain, source, reaction.scope, speaker), reaction, f"{code} {reply.text}")]
+
+
+def _place(domain: str, source: str, scope: Scope, provider: str) -> Place:
+    if scope is Scope.SOURCE and source:
+        return Place("source", source, provider)
+    return Place("domain", domain, provider)

@@ -1,0 +1,99 @@
+"""Who is heard: the recipients' own servers, under the name of the host that spoke."""
+
+import pytest
+
+from outbox.heeding import heard
+from outbox.outcomes import Fault, Phase, Reply
+from reputation.shaping import Place, Strike
+from reputation.shaping_rows import Act
+
+DOMAIN, SOURCE = "agents.acme.test", "192.0.2.7"
+GMAIL = "gmail-smtp-in.l.google.com"
+RATED = "Gmail has detected an unusual rate of mail originating from your IP address [192.0.2.7]."
+OF_DOMAIN, OF_SOURCE = Place("domain", DOMAIN, "gmail"), Place("source", SOURCE, "gmail")
+
+
+def reply(code: int | None = 421, text: str = f"4.7.28 {RATED}", host: str = GMAIL, **more) -> Reply:
+    return Reply(more.pop("phase", Phase.RCPT), code, text, host=host, **more)
+
+
+def listen(said: Reply, source: str = SOURCE, provider: str = "gmail", unsettled=None):
+    return heard(DOMAIN, source, provider, said, unsettled or {})
+
+
+def test_a_reply_strikes_the_ramp_it_names_with_its_own_words():
+    [word] = listen(reply())
+    assert isinstance(word, Strike)
+    assert (word.place, word.reaction.act, word.reply) == (OF_SOURCE, Act.BACK_OFF, f"421 4.7.28 {RATED}")
+
+
+def test_what_is_said_of_an_address_that_is_not_pinned_falls_on_the_domain():
+    [word] = listen(reply(), source="")
+    assert word.place == OF_DOMAIN
+
+
+def test_what_is_said_of_the_domain_strikes_the_domain():
+    [word] = listen(reply(550, "5.7.26 Unauthenticated email from acme.test is not accepted"))
+    assert (word.place, word.reaction.trip) == (OF_DOMAIN, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "provider", "family"),
+    [
+        (GMAIL, "other", "gmail"),  # a domain whose provider is not learned yet
+        ("aspmx.l.google.com", "gmail", "google-workspace"),
+        ("mx.example.org", "gmail", None),  # once Google's customer, now anybody
+        ("", "gmail", None),  # nobody spoke
+    ],
+)
+def test_the_host_that_spoke_says_whose_word_it_is(host, provider, family):
+    words = listen(reply(host=host), provider=provider)
+    assert [word.place.provider for word in words] == ([family] if family else [])
+
+
+def test_a_complaint_about_our_rate_in_words_of_its_own_slows_a_family_of_one_operator():
+    [word] = listen(reply(451, "too many messages from you", "mx00.gmx.net"), source="")
+    assert (word.place, word.reaction.act) == (Place("domain", DOMAIN, "gmx"), Act.SLOW)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        reply(550, "5.1.1 The email account that you tried to reach does not exist."),
+        reply(452, "4.2.2 The recipient's inbox is out of storage space."),
+        reply(451, "4.7.1 Greylisted, come back in 5 minutes", "mx00.gmx.net"),
+        reply(None, "no answer in time", fault=Fault.TIMEOUT),
+        reply(None, "we hung up", fault=Fault.NOT_CLEARED),
+        reply(250, "ok", phase=Phase.REPLIED),
+    ],
+)
+def test_one_deliverys_own_trouble_or_luck_says_nothing(said):
+    assert listen(said) == []
+
+
+def test_a_refusal_read_before_the_hang_up_is_heard():
+    assert len(listen(reply(fault=Fault.CLOSED))) == 1
+
+
+@pytest.mark.parametrize(
+    ("unsettled", "ids"),
+    [
+        ({OF_DOMAIN: 3, OF_SOURCE: 4}, [3, 4]),
+        ({OF_SOURCE: 4}, [4]),
+        ({Place("domain", DOMAIN, "yahoo"): 5, Place("domain", "other.acme.test", "gmail"): 6}, []),
+    ],
+)
+def test_a_delivery_that_was_taken_is_told_to_its_ramps_that_are_not_open(unsettled, ids):
+    assert listen(reply(250, "ok", phase=Phase.REPLIED, dot_written=True), unsettled=unsettled) == ids
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        reply(250, "sender ok", phase=Phase.RCPT),  # taken is what the dot's reply says
+        reply(250, "ok", phase=Phase.REPLIED, fault=Fault.LINE_TOO_LONG),
+        reply(354, "go on", phase=Phase.DOT),
+    ],
+)
+def test_half_a_success_is_none(said):
+    assert listen(said, unsettled={OF_DOMAIN: 3, OF_SOURCE: 4}) == []
