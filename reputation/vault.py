@@ -2,8 +2,8 @@
 
 Guarantees: a sealed value is encrypted and authenticated (Fernet: AES-128-CBC with HMAC-SHA256), sealed
 with the first master key and opened with any of them, so that a master key is rotated by putting a new one
-in front, calling `rotate` on every value, and dropping the old one. No representation and no error holds a
-key or a secret.
+in front, calling `rotate` on every value (``resealing``), and dropping the old one. No representation and no error
+holds a key or a secret.
 
 Refuses to exist without a usable key: a service that cannot encrypt must not start.
 """
@@ -27,14 +27,15 @@ class Unsealable(Exception):
 class Vault:
     """Seals and unseals under master keys: 32 bytes each in URL-safe base64, the newest first."""
 
-    __slots__ = ("_count", "_fernet")
+    __slots__ = ("_count", "_fernet", "_newest")
 
     def __init__(self, keys: Sequence[str]) -> None:
         """Raises BadMasterKey if there is no key, or one that is not a key."""
         if not keys:
             raise BadMasterKey("there is no master key")
         self._count = len(keys)
-        self._fernet = MultiFernet([_fernet(key, place) for place, key in enumerate(keys, start=1)])
+        fernets = [_fernet(key, place) for place, key in enumerate(keys, start=1)]
+        self._newest, self._fernet = fernets[0], MultiFernet(fernets)
 
     def seal(self, plain: bytes) -> bytes:
         """Encrypt under the newest key; sealing twice gives two different values."""
@@ -53,6 +54,15 @@ class Vault:
             return self._fernet.rotate(sealed)
         except InvalidToken:
             raise Unsealable("no master key opens this value") from None
+
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether the newest key alone opens it; raises Unsealable if none does."""
+        try:
+            self._newest.decrypt(sealed)
+        except InvalidToken:
+            self.unseal(sealed)
+            return False
+        return True
 
     def __repr__(self) -> str:
         return f"<Vault of {self._count} keys>"

@@ -29,6 +29,14 @@ def test_a_master_key_is_replaced_without_losing_a_secret():
         Vault([OLD]).unseal(rotated)
 
 
+def test_it_can_tell_what_an_older_key_sealed():
+    both = Vault([NEW, OLD])
+    assert both.is_newest(Vault([NEW]).seal(SECRET)) is True
+    assert both.is_newest(Vault([OLD]).seal(SECRET)) is False
+    with pytest.raises(Unsealable):
+        both.is_newest(Vault([new_master_key()]).seal(SECRET))
+
+
 def test_the_first_key_seals():
     assert Fernet(NEW).decrypt(Vault([NEW, OLD]).seal(SECRET)) == SECRET
 
