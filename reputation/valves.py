@@ -77,6 +77,8 @@ class Turn:
 
 
 Rule = Callable[[Valve, sql.Row], Valve]
+Grounds = Mapping[int, Mapping[str, Any]]  # by ramp: the reaction that struck it, for the event's evidence
+_NONE: Final[Grounds] = {}
 
 
 def apply(strikes: Iterable[Strike]) -> list[Turn]:
@@ -91,7 +93,7 @@ def apply(strikes: Iterable[Strike]) -> list[Turn]:
         strike = said[row.id]
         return next_valve(valve, strike.reaction, row.now, row.pace, _shortened(strike.reply))
 
-    return _turn(said, struck)
+    return _turn(said, struck, {ramp: asdict(strike.reaction) for ramp, strike in said.items()})
 
 
 def note_success(ramp_ids: Collection[int]) -> list[Turn]:
@@ -118,7 +120,7 @@ def _worst(strikes: Iterable[Strike]) -> Mapping[Place, Strike]:
     return found
 
 
-def _turn(ramp_ids: Iterable[int], rule: Rule) -> list[Turn]:
+def _turn(ramp_ids: Iterable[int], rule: Rule, grounds: Grounds = _NONE) -> list[Turn]:
     """Apply a rule to some ramps' valves: once without a lock, and again under it to those that would change."""
     wanted = [turn.ramp_id for turn, _ in _changes(list(ramp_ids), rule)]
     if not wanted:
@@ -126,7 +128,7 @@ def _turn(ramp_ids: Iterable[int], rule: Rule) -> list[Turn]:
     with transaction.atomic(durable=True):
         sql.rows(LOCK, [wanted])
         changes = _changes(wanted, rule)
-        sql.count(TURN, {"changes": orjson.dumps([_written(*change) for change in changes]).decode()})
+        sql.count(TURN, {"changes": _json(changes, grounds)})
     return [turn for turn, _ in changes]
 
 
@@ -140,7 +142,11 @@ def _changes(ramp_ids: list[int], rule: Rule) -> list[tuple[Turn, sql.Row]]:
     return changes
 
 
-def _written(turn: Turn, row: sql.Row) -> dict[str, Any]:
+def _json(changes: Iterable[tuple[Turn, sql.Row]], grounds: Grounds) -> str:
+    return orjson.dumps([_written(turn, row, grounds.get(row.id, {})) for turn, row in changes]).decode()
+
+
+def _written(turn: Turn, row: sql.Row, grounds: Mapping[str, Any]) -> dict[str, Any]:
     """One change as TURN takes it: the valve, and the event that tells of it."""
     return {
         "id": turn.ramp_id,
@@ -149,7 +155,7 @@ def _written(turn: Turn, row: sql.Row) -> dict[str, Any]:
         "said": turn.after.why or turn.before.why,
         "step": row.step,
         "cap": row.cap,
-        "evidence": {"before": _plain(turn.before), "after": _plain(turn.after), "pace": row.pace},
+        "evidence": {"before": _plain(turn.before), "after": _plain(turn.after), "pace": row.pace, **grounds},
     }
 
 

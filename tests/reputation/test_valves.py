@@ -25,7 +25,7 @@ REPLY = "421 4.7.28 Gmail has detected\n  an unusual rate"
 
 
 def strike(act: Act = Act.SLOW, place: Place = DOMAIN, reply: str = REPLY) -> Strike:
-    return Strike(place, Reaction(act, Scope(place.kind)), reply)
+    return Strike(place, Reaction(act, Scope(place.kind), "look at your SPF"), reply)
 
 
 def ramp(place: Place = DOMAIN) -> Ramp:
@@ -71,6 +71,7 @@ def test_a_strike_slows_the_ramp_it_names_and_tells_why() -> None:
     assert event.why == found.valve_why == "421 4.7.28 Gmail has detected an unusual rate"
     assert event.evidence["before"]["state"] == "open"
     assert event.evidence["after"]["per_minute"] == found.per_minute
+    assert (event.evidence["act"], event.evidence["alarm"]) == ("slow", "look at your SPF")
 
 
 def test_a_ramp_that_was_never_seen_is_made_and_closes() -> None:
