@@ -35,9 +35,11 @@ from outbox.heeding import heard
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families, shaping, valves
+from reputation import families, shaping, tlspolicies, valves
+from reputation.fetching import Fetcher
 from reputation.resolver import Resolver
 from reputation.shaping import Strike
+from reputation.tlspolicies import TlsPolicies
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -371,7 +373,9 @@ def _transport() -> SmtpTransport:
         max_waiting=settings.AO_MAX_CONVERSATIONS,
         wait=WAIT_FOR_SITE,
     )
-    return SmtpTransport(resolver, limits, reached=reached)
+    pages = Fetcher(resolver, port=settings.AO_STS_PORT, ca_file=settings.AO_CA_FILE)
+    policies = TlsPolicies(resolver, pages, Grouped("policies", tlspolicies.holding))
+    return SmtpTransport(resolver, limits, reached=reached, policy_for=policies.policy_for)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

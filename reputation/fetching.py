@@ -107,7 +107,11 @@ class Fetcher:
         addresses = await self._finder.addresses(name)
         if not addresses:
             raise FetchFailed(f"{name} has no address that we may connect to")
-        line = _Line(name, addresses[0], self._port, limits, _context(self._ca_file))
+        try:
+            context = _context(self._ca_file)
+        except OSError as error:
+            raise FetchFailed(f"no authorities to check certificates by: {error}") from error
+        line = _Line(name, addresses[0], self._port, limits, context)
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, line.get, target)

@@ -11,6 +11,7 @@ relayed.
     hosts, names, nameserver       who is out there, and the DNS that says so
     behaviours, replies            what a recipient does, and in whose words
     wire, conversation, login      bytes, latency and TLS; SMTP over them; the relay's AUTH
+    policies                       MTA-STS policies over HTTPS
     received, journal, oracle      a message, the log it goes to, and how tests read it
     reports, returns               DSN and ARF, back to the return-path
     internet, world, control       all of it running, what its parts share, a door for scripts

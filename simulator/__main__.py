@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     args.add_argument("--smtp-port", type=int, default=0)
     args.add_argument("--relay-port", type=int, help="a relay with STARTTLS; login demo/demo")
     args.add_argument("--relay-tls-port", type=int, help="the same with implicit TLS")
+    args.add_argument("--policy-port", type=int, help="MTA-STS policies over HTTPS")
     args.add_argument("--control-port", type=int, help="JSON orders, one a line")
     args.add_argument("--returns", type=endpoint, metavar="HOST:PORT", help="where DSNs and abuse reports go")
     args.add_argument("--feedback-address", help="recipient of abuse reports instead of the return-path")
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--txt", "--zone-file", dest="zone_file", type=Path, metavar="FILE", help="JSON, re-read"
     )
     args.add_argument("--latency-ms", type=float, default=0.0, help="round trip to pretend")
-    args.add_argument("--cert-dir", type=Path, help="where ca.pem, relay.pem and mx.pem are kept")
+    args.add_argument("--cert-dir", type=Path, help="where ca.pem and the servers' certificates are kept")
     args.add_argument("--keep", type=Path, metavar="DIR", help="store each message under its SHA-256")
     args.add_argument("--no-fsync", dest="fsync", action="store_false", help="for benchmarks only")
     return args

@@ -1,6 +1,6 @@
-"""Certificates for STARTTLS: a small authority for the relay, and a self-signed one for everybody else.
+"""Certificates: of a small authority for those who prove their names, and a self-signed one for everybody else.
 
-Written to `cert_dir` (ca.pem, relay.pem, mx.pem) and used again by the next start while they are valid, so
+Written to `cert_dir` (ca.pem, relay.pem, sts.pem, mx.pem) and used again by the next start while they are valid, so
 that a client which has loaded ca.pem need not be told. Only for loopback: the keys lie beside the
 certificates.
 """
@@ -17,17 +17,32 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from simulator import hosts
+from simulator.hosts import Host, Proof
+from simulator.policies import POLICIES
+
 LIFETIME: Final = dt.timedelta(days=90)
 RELAY_NAMES: Final = ("localhost", "relay.test")
+FILES: Final = ("ca.pem", "relay.pem", "sts.pem", "mx.pem")
 
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """Server contexts, and the authority's certificate with which a client verifies the relay."""
+    """Server contexts, and the authority's certificate with which a client verifies the relay and `named`.
+
+    `named` is for mail hosts and policy hosts that prove their names.
+    """
 
     exchangers: ssl.SSLContext
     relay: ssl.SSLContext
+    named: ssl.SSLContext
     ca_file: Path
+
+    def of(self, host: Host) -> ssl.SSLContext:
+        """What a host shows."""
+        if host.proof is Proof.OF_ITSELF:
+            return self.exchangers
+        return self.relay if host.relay or host.proof is Proof.OF_ANOTHER_NAME else self.named
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ def contexts(folder: Path, now: dt.datetime) -> Contexts:
     return Contexts(
         exchangers=_context(folder / "mx.pem"),
         relay=_context(folder / "relay.pem"),
+        named=_context(folder / "sts.pem"),
         ca_file=folder / "ca.pem",
     )
 
@@ -65,10 +81,7 @@ def _context(chain: Path) -> ssl.SSLContext:
 
 def _usable(folder: Path, now: dt.datetime) -> bool:
     try:
-        found = [
-            x509.load_pem_x509_certificate((folder / name).read_bytes())
-            for name in ("ca.pem", "relay.pem", "mx.pem")
-        ]
+        found = [x509.load_pem_x509_certificate((folder / name).read_bytes()) for name in FILES]
     except (OSError, ValueError):
         return False
     return all(certificate.not_valid_after_utc > now + LIFETIME / 2 for certificate in found)
@@ -81,7 +94,14 @@ def _make(folder: Path, now: dt.datetime) -> None:
     exchanger = issue("mx.test", ("mx.test", "*.test"), now, None)
     _write(folder / "ca.pem", authority.certificate.public_bytes(serialization.Encoding.PEM))
     _write(folder / "relay.pem", relay.pem())
+    _write(folder / "sts.pem", issue("sts.test", _proven(), now, authority).pem())
     _write(folder / "mx.pem", exchanger.pem())
+
+
+def _proven() -> tuple[str, ...]:
+    """The names of mail hosts that prove them, and of policy hosts."""
+    proven = (host.name for host in hosts.HOSTS if host.proof is Proof.OF_ITS_NAME)
+    return (*proven, *(f"mta-sts.{domain}" for domain in POLICIES))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -97,8 +97,7 @@ class Conversation(Wire):
     async def secure(self, injected: bytes = b"") -> None:
         """STARTTLS: 220, handshake, and everything said before is forgotten (RFC 3207 §4.2)."""
         self.push(b"220 2.0.0 Ready to start TLS\r\n" + injected)
-        context = self.world.tls.relay if self.host.relay else self.world.tls.exchangers
-        if await self.upgrade(context):
+        if await self.upgrade(self.world.tls.of(self.host)):
             self._secured()
 
     # the session

@@ -42,6 +42,15 @@ class Offer(StrEnum):
 EVERYTHING: Final = frozenset(Offer)
 MAX_SIZE: Final = 52_428_800
 
+
+class Proof(StrEnum):
+    """The certificate a host shows."""
+
+    OF_ITSELF = "of itself"  # signed by nobody else, as most are
+    OF_ITS_NAME = "of its name"  # issued by the authority of the small internet
+    OF_ANOTHER_NAME = "of another name"  # issued by it, too
+
+
 GREETING: Final = b""
 """The verb that stands for the banner in `Host.fault`."""
 
@@ -65,6 +74,7 @@ class Host:
     window: int = 0
     eager: bool = False
     relay: bool = False
+    proof: Proof = Proof.OF_ITSELF
 
 
 PROVIDERS: Final[dict[str, tuple[Family, tuple[tuple[int, str], ...]]]] = {
@@ -140,8 +150,18 @@ VARIANTS: Final[dict[str, Host]] = {
     "eager": Host("", "", eager=True),
     "stall": Host("", "", window=2_304),
     "slowread": Host("", "", window=2_304),
+    "sts": Host("", "", proof=Proof.OF_ITS_NAME),
+    "sts-testing": Host("", ""),
+    "sts-badcert": Host("", "", proof=Proof.OF_ANOTHER_NAME),
+    "sts-selfsigned": Host("", ""),
+    "sts-nomatch": Host("", "", proof=Proof.OF_ITS_NAME),
+    "sts-notls": Host("", "", offers=EVERYTHING - {Offer.STARTTLS}),
+    "sts-nopolicy": Host("", ""),
 }
-"""Domain (without `.test`) -> a host that works, but offers less; `stall` and `slowread` less window."""
+"""Domain (without `.test`) -> a host that works, but offers less (`stall` and `slowread` less window), or proves more.
+
+What the domains that begin with `sts` ask of senders is in `policies`.
+"""
 
 NAMELESS: Final = "127.0.0.1"
 REFUSING: Final = "127.0.0.8"
@@ -177,7 +197,7 @@ def _all_hosts() -> tuple[Host, ...]:
 HOSTS: Final = _all_hosts()
 BY_NAME: Final = {host.name: host for host in HOSTS}
 BY_ADDRESS: Final = {host.address: host for host in HOSTS}
-RELAY: Final = Host("relay.test", NAMELESS, relay=True)
+RELAY: Final = Host("relay.test", NAMELESS, relay=True, proof=Proof.OF_ITS_NAME)
 
 
 @cache

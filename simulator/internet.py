@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from simulator import control, hosts
+from simulator import control, hosts, policies
 from simulator.certificates import contexts
 from simulator.config import Config
 from simulator.conversation import Conversation
@@ -88,6 +88,7 @@ class Simulator:
         self.smtp_port = 0
         self.relay_port: int | None = None
         self.relay_tls_port: int | None = None
+        self.policy_port: int | None = None
         self.control_port: int | None = None
         self.ca_file = Path()
         self.world: World
@@ -114,6 +115,11 @@ class Simulator:
         await self._start_smtp()
         await self._start_dns()
         await self._start_relay()
+        if self.config.policy_port is not None:
+            office = await asyncio.start_server(
+                policies.serve, self.config.host, self.config.policy_port, ssl=self.world.tls.named
+            )
+            self.policy_port = self._until_exit(office)
         if self.config.control_port is not None:
             door = await asyncio.start_server(
                 partial(control.serve, self.world), self.config.host, self.config.control_port
@@ -224,6 +230,7 @@ class Simulator:
             "smtp": self.smtp_port,
             "relay": self.relay_port,
             "relay-tls": self.relay_tls_port,
+            "policy": self.policy_port,
             "control": self.control_port,
         }
         listening = [f"{name}={self.config.host}:{port}" for name, port in ports.items() if port is not None]

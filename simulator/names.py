@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from simulator import hosts
+from simulator.policies import POLICIES
 
 Record = tuple[str, str]
 """(type, text), for example ("MX", "10 mx.other.test.")."""
@@ -80,6 +81,8 @@ TABLE.update(
 TABLE.update((domain, _mx(*exchangers)) for domain, (_, exchangers) in hosts.PROVIDERS.items())
 TABLE.update((host.name, [("A", host.address)]) for host in hosts.HOSTS)
 TABLE.update((f"{name}.test", _mx((10, f"mx.{name}.test"))) for name in (*hosts.FAULTS, *hosts.VARIANTS))
+TABLE.update((f"mta-sts.{domain}", [("A", hosts.NAMELESS)]) for domain in POLICIES)
+TABLE.update((f"_mta-sts.{domain}", [("TXT", "v=STSv1; id=1;")]) for domain in POLICIES)
 
 TROUBLE: Final[dict[str, Answer]] = {
     "nxdomain.test": Answer(Rcode.NXDOMAIN),

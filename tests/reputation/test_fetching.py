@@ -145,6 +145,13 @@ async def test_a_host_without_a_good_address_is_not_asked(authority: Authority) 
     assert there.requests == []
 
 
+@on_both_loops
+async def test_without_authorities_nothing_is_fetched(authority: Authority) -> None:
+    fetcher = Fetcher(Finder("127.0.0.1"), ca_file=f"{authority.ca_file}.missing")
+    with pytest.raises(FetchFailed, match="no authorities"):
+        await fetcher.get(URL)
+
+
 def _certificates(authority: Authority) -> dict[str, ssl.SSLContext]:
     return {
         "of another name": authority.context("other.test"),
