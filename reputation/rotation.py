@@ -9,7 +9,7 @@ A key made while the active one is young waits as a spare for an emergency: it i
 one is due, or gone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -122,8 +122,7 @@ def _revoke_old(domain: SendingDomain, algorithm: str, now: datetime) -> list[Ke
     return [event for event in told if event is not None]
 
 
-def _live(*states: State) -> Iterator[SigningKey]:
+def _live(*states: State) -> QuerySet[SigningKey]:
     """Keys in these states of domains that are not retired, without their private halves."""
-    every: QuerySet[SigningKey] = SigningKey.objects.filter(state__in=states)
-    live = every.exclude(domain__state=SendingDomain.State.RETIRED)
-    return live.select_related("domain").defer("private_sealed").order_by("pk").iterator()
+    live = SigningKey.objects.filter(state__in=states).exclude(domain__state=SendingDomain.State.RETIRED)
+    return live.select_related("domain").defer("private_sealed").order_by("pk")
