@@ -86,7 +86,8 @@ def test_evidence_shows_its_arithmetic_in_words():
     )
     assert judged.above
     assert not judged.far_above
-    assert evidence("bounces", 40, 500, 0.02).far_above
+    assert evidence("bounces", 30, 500, 0.02).far_above  # at least 4.5 %
+    assert not evidence("bounces", 25, 500, 0.02).far_above  # at least 3.6 %
     assert judged.as_dict() == {
         "name": "bounces",
         "events": 16,
