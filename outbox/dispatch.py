@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Reply, Route, Transport, clock
+from outbox.heeding import OF_RATE
 from outbox.ledger import Settlement
 from outbox.lifecycle import Status
 from outbox.outcomes import BULK, TRANSACTIONAL, Fault, Phase, interpret, next_attempt
@@ -34,6 +35,17 @@ BACK_AFTER: Final = {
 MOST_BUSY: Final = 60.0
 BACK_AFTER_ROW_STOP: Final = 60.0  # a stop that only some recipients of the lane are in
 BACK_AFTER_NOT_READY: Final = 60.0
+
+
+# What an outcome tells of a sending domain's health; all others say nothing of it.
+EVIDENCE: Final = {
+    (Status.DELIVERED, "accepted_by_server"): "accepted",
+    (Status.RELAYED, "accepted_by_relay"): "accepted",
+    **{(Status.BOUNCED, f"recipient_{why}"): "bounced" for why in ("unknown", "inactive", "moved")},
+    **{(Status.BOUNCED, f"{why}_refused"): "refused" for why in ("reputation", "authentication")},
+    (Status.BOUNCED, "content_refused_by_server"): "refused",
+    **{(Status.DEFERRED, code): "slowed" for code in OF_RATE},
+}
 
 
 class Grounds(Protocol):
@@ -119,6 +131,7 @@ class Pipeline:
             reply=reply.text,
             fault=reply.fault or "",
             selectors=job.selectors,
+            evidence=EVIDENCE.get((outcome.status, outcome.code), ""),
         )
 
     def _deferred(self, job: Job, code: str) -> tuple[Status, str, float | None]:

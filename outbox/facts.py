@@ -14,7 +14,8 @@ from reputation import sql
 # The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there.
 READ: Final[LiteralString] = """
 SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_id, d.name AS domain,
-       d.default_sender, r.name AS route, host(r.source_address) AS source,
+       d.default_sender, r.name AS route, host(r.source_address) AS source, d.state = 'degraded' AS degraded,
+       coalesce((d.preset, r.preset, o.preset) <> ('none', 'none', 'none'), false) AS warming,
        EXISTS (SELECT FROM reputation_signingkey AS k
                WHERE k.domain_id = d.id AND k.state = 'active' AND k.algorithm = 'rsa-sha256') AS signed,
        ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch) AS stops,
@@ -28,6 +29,7 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
 FROM reputation_stream AS s
 LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.state IN ('verified', 'degraded')
 LEFT JOIN reputation_route AS r ON r.id = d.route_id
+LEFT JOIN reputation_organisationaldomain AS o ON o.id = d.organisation_id
 WHERE s.id = %(stream)s
 """
 
@@ -44,6 +46,8 @@ class Place:
     default_sender: str | None
     route: str | None
     source: str | None
+    degraded: bool
+    warming: bool
     signed: bool
     stops: Sequence[str]
 

@@ -5,6 +5,7 @@ one statement, and the remembered answers with them. After that commit the messa
 it nothing is. If the database cannot answer, nothing is accepted.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ from outbox.lifecycle import Status
 from outbox.payloads import Accepted, AcceptedDelivery, Draft, accepted_body
 from outbox.policies import Facts, Verdict, judge
 from outbox.problems import Problem, Refused, Retry, body_of
+from outbox.queueing import Queue
 from reputation.families import families
+from reputation.outlook import outlooks
 
 LIFE: Final = timedelta(days=5)
 TRANSACTIONAL_LIFE: Final = timedelta(hours=1)
@@ -41,6 +44,7 @@ class _Batch:
     place: Place
     known: dict[str, KnownRun]
     providers: Mapping[str, str]
+    queue: Queue
     messages: list[dict[str, Any]] = field(default_factory=list)
     deliveries: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[tuple[UUID, int, str, str, str | None, bytes]] = field(default_factory=list)
@@ -67,7 +71,8 @@ def accept(
 def preview(draft: Draft, caller: Caller) -> Verdict:
     """What the rules would say of a draft now; writes nothing."""
     place, known = facts.read(caller.agent_id, caller.stream_id, _run_names([draft]))
-    return judge(draft, _facts(draft, caller, place, known))
+    queue = _queue([draft], place, families({mailbox.domain for mailbox in draft.recipients}))
+    return judge(draft, _facts(draft, caller, place, known, queue))
 
 
 def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
@@ -79,7 +84,21 @@ def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
 def _gather(drafts: Sequence[Draft], caller: Caller, request_id: str, base_url: str) -> _Batch:
     place, known = facts.read(caller.agent_id, caller.stream_id, _run_names(drafts))
     domains = {mailbox.domain for draft in drafts for mailbox in draft.recipients}
-    return _Batch(caller, request_id, base_url, place, known, families(domains))
+    providers = families(domains)
+    queue = _queue(drafts, place, providers)
+    return _Batch(caller, request_id, base_url, place, known, providers, queue)
+
+
+def _queue(drafts: Sequence[Draft], place: Place, providers: Mapping[str, str]) -> Queue:
+    """Where these drafts' recipients would wait."""
+    recipients = [mailbox.domain for draft in drafts for mailbox in draft.recipients]
+    if not place.warming or place.domain_id is None:
+        return Queue(providers, {}, {})
+    return Queue(
+        providers,
+        outlooks(place.domain_id, providers.values()),
+        Counter(providers[domain] for domain in recipients),
+    )
 
 
 def _run_names(drafts: Iterable[Draft]) -> set[str]:
@@ -106,7 +125,7 @@ def _judged(batch: _Batch, draft: Draft) -> Answer:
     misplaced = runs.check_parent(draft, batch.known)
     if misplaced:
         return _refusal(batch, misplaced)
-    verdict = judge(draft, _facts(draft, batch.caller, batch.place, batch.known))
+    verdict = judge(draft, _facts(draft, batch.caller, batch.place, batch.known, batch.queue))
     if verdict.refusal:
         return _refusal(batch, verdict.refusal)
     accepted = _enter(batch, draft, verdict)
@@ -118,7 +137,7 @@ def _refusal(batch: _Batch, problem: Problem) -> Answer:
     return Answer(problem.status, body, lasting=problem.retry is Retry.NEVER)
 
 
-def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, KnownRun]) -> Facts:
+def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, KnownRun], queue: Queue) -> Facts:
     run = known.get(runs.name_of(draft, place))
     above = known.get(draft.parent_run_id) if draft.parent_run_id else None
     lineage = run.lineage if run else above.lineage if above else ()
@@ -132,6 +151,9 @@ def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, Known
         signed=place.signed,
         stopped_scope=next((scope for scope in place.stops if scope in mine), None),
         run_cancelled=run.cancelled if run else False,
+        expires_at=_expiry(draft, place),
+        forecast_at=queue.last(draft, place),
+        degraded=place.degraded,
         exempt=caller.exempt,
         test_names=settings.AO_ALLOW_TEST_NAMES,
     )
@@ -168,8 +190,7 @@ def _accepted(
     batch: _Batch, draft: Draft, verdict: Verdict, key: UUID, run: KnownRun, status: Status, code: str
 ) -> Accepted:
     place = batch.place
-    start = draft.scheduled_at or place.now
-    life = TRANSACTIONAL_LIFE if place.stream_kind == "transactional" else LIFE
+    forecasts = batch.queue.join(draft, place) if not verdict.holds else {}
     return Accepted(
         id=key,
         status=str(status),
@@ -186,15 +207,20 @@ def _accepted(
                 to=mailbox.addr,
                 status=str(status),
                 reason=code or None,
-                forecast_at=None if verdict.holds else start,
+                forecast_at=forecasts.get(mailbox.domain),
             )
             for ordinal, mailbox in enumerate(draft.recipients, 1)
         ),
         refused=(),
         budget={},
         scheduled_at=draft.scheduled_at,
-        expires_at=draft.expires_at or start + life,
+        expires_at=_expiry(draft, place),
     )
+
+
+def _expiry(draft: Draft, place: Place) -> datetime:
+    life = TRANSACTIONAL_LIFE if place.stream_kind == "transactional" else LIFE
+    return draft.expires_at or (draft.scheduled_at or place.now) + life
 
 
 def _message_row(batch: _Batch, draft: Draft, accepted: Accepted, run: KnownRun) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import orjson
 from django.db import transaction
 
 from outbox import ids
-from reputation import sql
+from reputation import allowance, outlook, sql
 
 SETTLED_CHANNEL: Final = "ao_settled"
 
@@ -29,6 +29,8 @@ NAPS: Final = [0.02, 0.08, 0.32, 1.28]
 POISON_AFTER: Final = 5
 # The transactional preset's second chance for an uncertain delivery.
 RESEND_AFTER: Final = "2 minutes"
+# Lanes a claim visits at most.
+LANES: Final = 64
 NEVER: Final = "9999-12-31 00:00+00"
 
 # -- entering ------------------------------------------------------------------------------------------------
@@ -57,13 +59,14 @@ WITH messages AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'accepted', status, code, %(actor)s FROM given
 )
-UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, seen.due), naps = 0
+UPDATE outbox_lane AS l SET wake_at = seen.due, naps = 0,
+    state = CASE WHEN seen.due <= ao_now() THEN 'awake' ELSE l.state END
 FROM (
-    SELECT o.id, o.wake_at, due.at AS due FROM outbox_lane AS o
+    SELECT o.id, o.wake_at, o.state, due.at AS due FROM outbox_lane AS o
     JOIN (SELECT lane_id, min(next_attempt_at) AS at FROM given WHERE status = 'queued' GROUP BY lane_id) AS due
       ON due.lane_id = o.id
     ORDER BY o.id FOR KEY SHARE OF o
-) AS seen WHERE l.id = seen.id AND seen.wake_at > seen.due
+) AS seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.due
 """
 
 ENTER_ATTACHMENTS: Final[LiteralString] = """
@@ -76,64 +79,32 @@ SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::tex
 # the same lanes must not wait for each other.
 WAKE: Final[LiteralString] = """
 WITH due AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS t (id, at)),
-seen AS (SELECT l.id, l.wake_at, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l)
-UPDATE outbox_lane AS l SET wake_at = least(l.wake_at, seen.at), naps = 0
-FROM seen WHERE l.id = seen.id AND seen.wake_at > seen.at
+seen AS (
+    SELECT l.id, l.wake_at, l.state, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l
+)
+UPDATE outbox_lane AS l SET wake_at = seen.at, naps = 0,
+    state = CASE WHEN seen.at <= ao_now() THEN 'awake' ELSE l.state END
+FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.at
 """
 
 # -- claiming ------------------------------------------------------------------------------------------------
 
-# Lanes that may have due work, longest unvisited first, and whether a stop covers them.
-LOOK: Final[LiteralString] = """
-SELECT l.id, EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes)) AS stopped
-FROM outbox_lane AS l WHERE l.tier = %s AND NOT l.parked AND NOT l.shut AND l.wake_at <= ao_now()
-ORDER BY l.wake_at LIMIT %s
-"""
-
-# With stale statistics the planner sorts a million rows rather than walk the index: leave it no choice.
-PIN_PLAN: Final[LiteralString] = """
-SELECT set_config(name, 'off', true)
-FROM unnest(ARRAY['enable_bitmapscan', 'enable_seqscan', 'enable_sort']) AS t (name)
-"""
-
-# The session's row is locked: a claim must not slip in beside the rescue that ends its session.
-TAKE: Final[LiteralString] = """
-WITH mine AS MATERIALIZED (
-    SELECT id FROM outbox_session WHERE id = %(session)s AND ended_at IS NULL FOR SHARE
-), due AS MATERIALIZED (
-    SELECT d.id FROM mine, unnest(%(lanes)s::bigint[]) AS lane (id)
-    CROSS JOIN LATERAL (
-        SELECT d.id FROM (VALUES (0), (1), (2)) AS rank (priority)
-        CROSS JOIN LATERAL (
-            SELECT d.id FROM outbox_delivery AS d
-            WHERE d.lane_id = lane.id AND d.priority = rank.priority AND d.status IN ('queued', 'deferred')
-              AND d.next_attempt_at <= ao_now()
-            ORDER BY d.next_attempt_at LIMIT %(quantum)s FOR UPDATE SKIP LOCKED
-        ) AS d LIMIT %(quantum)s
-    ) AS d LIMIT %(limit)s
-), claimed AS (
-    UPDATE outbox_delivery AS d
-    SET status = 'sending', code = '', session_id = %(session)s, attempt = d.attempt + 1, cleared_at = NULL
-    FROM due WHERE d.id = due.id RETURNING d.*
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'claimed', 'sending', attempt FROM claimed
-)
+CLAIM: Final[LiteralString] = """
 SELECT c.id, c.message_id, c.attempt, c.tries, c.recipient, c.expires_at, l.domain_id, l.provider, l.tier, l.scopes,
-       a.name AS agent, ao_now() AS now
-FROM claimed AS c JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
+       l.agent_id, a.name AS agent, ao_now() AS now
+FROM ao_claim(%(session)s, %(tier)s, %(limit)s, %(lanes)s, %(last)s, %(naps)s::float8[], %(never)s) AS c
+JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
 """
-
-# Put the visited lanes to the back of the rotation, to sleep until their next due delivery, or park them.
-LULL: Final[LiteralString] = (
-    "SELECT ao_lull(%(lanes)s::bigint[], %(stopped)s::boolean[], %(naps)s::float8[], %(never)s)"
-)
 
 NEXT_WAKE: Final[LiteralString] = """
-SELECT extract(epoch FROM min(wake_at) - ao_now())::float8 AS seconds FROM (
-    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND NOT parked AND NOT shut
-            ORDER BY wake_at LIMIT 1) AS wake_at
+SELECT extract(epoch FROM min(at) - ao_now())::float8 AS seconds FROM (
+    SELECT (SELECT ao_now() FROM outbox_lane WHERE tier = t.tier AND state = 'awake' LIMIT 1) AS at
     FROM (VALUES (0), (1)) AS t (tier)
+    UNION ALL
+    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND state = 'asleep' ORDER BY wake_at LIMIT 1)
+    FROM (VALUES (0), (1)) AS t (tier)
+    UNION ALL
+    SELECT (SELECT opens_at FROM reputation_ramp WHERE opens_at IS NOT NULL ORDER BY opens_at LIMIT 1)
 ) AS soonest
 """
 
@@ -156,9 +127,9 @@ SETTLE: Final[LiteralString] = """
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(settled)s::json) AS g (id uuid, attempt smallint, status text, code text,
         wait float8, spoke boolean, seconds float8, phase text, host text, address text, tls text,
-        reply_code smallint, reply text, fault text, selectors text)
+        reply_code smallint, reply text, fault text, selectors text, evidence text)
 ), held AS MATERIALIZED (
-    SELECT d.id, d.status AS origin, d.cleared_at AS was_cleared_at
+    SELECT d.id, d.status AS origin, d.cleared_at AS was_cleared_at, d.purse_id
     FROM outbox_delivery AS d JOIN given AS g USING (id)
     WHERE d.attempt = g.attempt AND d.session_id = %(session)s AND (d.status = 'sending' OR d.status = 'uncertain'
           AND g.status IN ('delivered', 'relayed', 'bounced', 'deferred', 'queued'))
@@ -174,12 +145,16 @@ WITH given AS MATERIALIZED (
             ELSE d.next_attempt_at END,
         tries = d.tries + (g.status = 'deferred')::int,
         session_id = CASE WHEN g.status = 'uncertain' THEN d.session_id END,
+        purse_id = NULL,
         cleared_at = CASE WHEN g.status IN ('queued', 'deferred') THEN NULL ELSE d.cleared_at END,
         finished_at = CASE WHEN g.status NOT IN ('queued', 'deferred', 'uncertain', 'held') THEN ao_now() END
     FROM held, given AS g, outbox_lane AS l, reputation_stream AS s
     WHERE d.id = held.id AND g.id = held.id AND l.id = d.lane_id AND s.id = l.stream_id
     RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, held.origin,
-              held.was_cleared_at
+              held.was_cleared_at, held.purse_id, g.evidence,
+              held.was_cleared_at IS NOT NULL OR coalesce(g.phase = 'rcpt' AND g.reply_code >= 500, false) AS used
+), ended AS (
+    SELECT purse_id, evidence, used FROM moved
 ), attempts AS (
     INSERT INTO outbox_attempt (id, delivery_id, number, session_id, ended_at, seconds, phase, host, address, tls,
         reply_code, reply, fault, selectors, cleared_at, outcome, code)
@@ -192,10 +167,12 @@ WITH given AS MATERIALIZED (
         m.status, m.code, m.attempt, CASE WHEN m.origin = 'uncertain' THEN 'settled late: ' || g.reply
                                           WHEN m.status = 'queued' THEN g.fault ELSE '' END
     FROM moved AS m JOIN given AS g USING (id)
+), counted AS (
+    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
 )
 SELECT id, lane_id, CASE WHEN status IN ('queued', 'deferred') THEN next_attempt_at END AS due,
-       (SELECT pg_notify('ao_settled', '')) AS told
-FROM moved
+       CASE WHEN NOT used THEN purse_id END AS back, counted.n, (SELECT pg_notify('ao_settled', '')) AS told
+FROM moved, counted
 """
 
 TELL_SETTLED: Final[LiteralString] = "SELECT pg_notify('ao_settled', '')"
@@ -208,8 +185,10 @@ UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL AN
 
 # Sessions that ended lately, not only just now: a rescuer may itself have died between the two statements.
 TAKE_BACK: Final[LiteralString] = """
-WITH ended AS (
-    SELECT id FROM outbox_session WHERE ended_at > clock_timestamp() - interval '1 day'
+WITH held AS MATERIALIZED (
+    SELECT d.id, d.session_id, d.purse_id FROM outbox_delivery AS d
+    WHERE d.session_id IN (SELECT id FROM outbox_session WHERE ended_at > clock_timestamp() - interval '1 day')
+      AND d.status = 'sending' FOR UPDATE
 ), moved AS (
     UPDATE outbox_delivery AS d SET
         status = CASE WHEN d.cleared_at IS NOT NULL THEN 'uncertain' WHEN d.rescues + 1 >= %(poison)s THEN 'held'
@@ -218,14 +197,18 @@ WITH ended AS (
                     WHEN d.rescues + 1 >= %(poison)s THEN 'poison' ELSE '' END,
         rescues = d.rescues + (d.cleared_at IS NULL)::int,
         session_id = CASE WHEN d.cleared_at IS NOT NULL THEN d.session_id END,
+        purse_id = NULL,
         next_attempt_at = CASE
             WHEN d.cleared_at IS NULL THEN ao_now() + random() * (4 ^ d.rescues - 1) * interval '1 second'
             WHEN s.resend_uncertain AND NOT d.resent THEN ao_now() + %(resend)s::interval
             ELSE %(never)s END
-    FROM ended, outbox_lane AS l, reputation_stream AS s
-    WHERE d.session_id = ended.id AND d.status = 'sending' AND l.id = d.lane_id AND s.id = l.stream_id
+    FROM held, outbox_lane AS l, reputation_stream AS s
+    WHERE d.id = held.id AND d.session_id = held.session_id AND d.status = 'sending'
+      AND l.id = d.lane_id AND s.id = l.stream_id
     RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, d.cleared_at,
-              ended.id AS session_id
+              held.session_id, held.purse_id
+), ended AS (
+    SELECT purse_id, '' AS evidence, cleared_at IS NOT NULL AS used FROM moved
 ), attempts AS (
     INSERT INTO outbox_attempt (id, delivery_id, number, session_id, ended_at, phase, host, address, tls, reply,
         fault, selectors, cleared_at, outcome, code)
@@ -234,21 +217,33 @@ WITH ended AS (
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'rescued', status, code, attempt FROM moved
+), counted AS (
+    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
 )
-SELECT id, lane_id, status, CASE WHEN status = 'queued' THEN next_attempt_at END AS due FROM moved
+SELECT id, lane_id, status, CASE WHEN status = 'queued' THEN next_attempt_at END AS due,
+       CASE WHEN cleared_at IS NULL THEN purse_id END AS back, counted.n
+FROM moved, counted
 """
 
 # What a living session holds without knowing: its claim was committed, and the answer lost.
 DISOWN: Final[LiteralString] = """
-WITH moved AS (
-    UPDATE outbox_delivery SET status = 'queued', session_id = NULL, next_attempt_at = ao_now()
+WITH held AS MATERIALIZED (
+    SELECT id, purse_id FROM outbox_delivery
     WHERE session_id = %(session)s AND status = 'sending' AND cleared_at IS NULL AND id <> ALL (%(held)s::uuid[])
-    RETURNING id, message_id, lane_id, attempt, next_attempt_at
+    FOR UPDATE
+), moved AS (
+    UPDATE outbox_delivery AS d SET status = 'queued', session_id = NULL, purse_id = NULL, next_attempt_at = ao_now()
+    FROM held WHERE d.id = held.id AND d.cleared_at IS NULL
+    RETURNING d.id, d.message_id, d.lane_id, d.attempt, d.next_attempt_at, held.purse_id
+), ended AS (
+    SELECT purse_id, '' AS evidence, false AS used FROM moved
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt, note)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'returned', 'queued', attempt, 'claim_lost' FROM moved
+), counted AS (
+    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
 )
-SELECT lane_id, next_attempt_at AS due FROM moved
+SELECT lane_id, next_attempt_at AS due, purse_id AS back, counted.n FROM moved, counted
 """
 
 EXPIRE: Final[LiteralString] = """
@@ -281,16 +276,25 @@ SELECT lane_id, next_attempt_at AS due FROM moved
 """
 
 CANCEL: Final[LiteralString] = """
-WITH moved AS (
-    UPDATE outbox_delivery SET status = 'cancelled', code = %(code)s, finished_at = ao_now(), session_id = NULL
+WITH held AS MATERIALIZED (
+    SELECT id, purse_id FROM outbox_delivery
     WHERE id > %(first)s AND id <= %(last)s
       AND (status IN ('held', 'queued', 'deferred') OR status = 'sending' AND cleared_at IS NULL)
-    RETURNING id, message_id, attempt
+    FOR UPDATE
+), moved AS (
+    UPDATE outbox_delivery AS d SET status = 'cancelled', code = %(code)s, finished_at = ao_now(), session_id = NULL,
+        purse_id = NULL
+    FROM held WHERE d.id = held.id
+    RETURNING d.id, d.message_id, d.attempt, held.purse_id
+), ended AS (
+    SELECT purse_id, '' AS evidence, false AS used FROM moved
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', %(code)s, %(actor)s FROM moved
+), counted AS (
+    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
 )
-SELECT id FROM moved
+SELECT id, purse_id AS back, counted.n FROM moved, counted
 """
 
 # Lanes that sleep on due work (an accept that was not committed for seconds), and parked ones no stop covers. The
@@ -303,19 +307,40 @@ WITH RECURSIVE waiting AS (
             AND d.lane_id > waiting.lane_id ORDER BY d.lane_id LIMIT 1)
     FROM waiting WHERE waiting.lane_id IS NOT NULL
 )
-UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now() WHERE l.id IN (
+UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now() WHERE l.id IN (
     SELECT o.id FROM outbox_lane AS o WHERE o.id IN (SELECT lane_id FROM waiting)
-      AND (o.wake_at > ao_now() + interval '1 minute' OR o.parked)
+      AND (o.state = 'asleep' AND o.wake_at > ao_now() + interval '1 minute' OR o.state = 'parked')
       AND NOT EXISTS (SELECT FROM reputation_openstop AS s WHERE s.scope = ANY (o.scopes))
       AND EXISTS (SELECT FROM outbox_delivery AS d WHERE d.lane_id = o.id AND d.status IN ('queued', 'deferred')
-                  AND d.next_attempt_at < o.wake_at)
+                  AND (d.next_attempt_at < o.wake_at OR o.state = 'parked'))
     FOR UPDATE SKIP LOCKED)
 """
 
 UNPARK: Final[LiteralString] = """
-UPDATE outbox_lane AS l SET parked = false, naps = 0, wake_at = ao_now()
-WHERE l.parked AND l.scopes && ARRAY[%s]::varchar[]
+UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now()
+WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
   AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
+"""
+
+ANY_CAP: Final[LiteralString] = """
+SELECT EXISTS (SELECT FROM reputation_allowance WHERE cap IS NOT NULL AND day >= ao_now()::date - 2) AS found
+"""
+
+# An index-only scan beside the walk, as often as its own length allows.
+COUNT_WAITING: Final[LiteralString] = """
+SELECT l.ramp_id, count(*) AS n FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+WHERE d.status IN ('queued', 'deferred') GROUP BY l.ramp_id
+"""
+
+# Lanes that wait behind their ramps may be visited again: something was given back. After the commit of the move that
+# gave it back; if we die between the two, they are visited at the next opening.
+REOPEN: Final[LiteralString] = """
+UPDATE reputation_ramp SET opens_at = ao_now() WHERE opens_at > ao_now() AND id IN (
+    SELECT r.id FROM reputation_purse AS p
+    JOIN reputation_allowance AS a ON a.id IN (p.of_domain_id, p.of_source_id, p.of_organisation_id)
+    JOIN reputation_purse AS o ON a.id IN (o.of_domain_id, o.of_source_id, o.of_organisation_id)
+    JOIN reputation_ramp AS r ON r.purse_id = o.id
+    WHERE p.id = ANY (%s))
 """
 
 
@@ -333,13 +358,17 @@ class Claimed:
     provider: str
     tier: int
     scopes: list[str]
+    agent_id: int
     agent: str
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of one attempt. ``wait`` is in seconds from the settle; ``spoke`` says a server was spoken to."""
+    """What became of one attempt. ``wait`` is in seconds from the settle; ``spoke`` says a server was spoken to.
+
+    ``evidence`` is what it tells of the domain's health: accepted, bounced, slowed, refused, or nothing.
+    """
 
     id: UUID
     attempt: int
@@ -356,6 +385,7 @@ class Settlement:
     reply: str = ""
     fault: str = ""
     selectors: str = ""
+    evidence: str = ""
 
 
 def enter(
@@ -372,20 +402,21 @@ def enter_attachments(parts: Sequence[tuple[UUID, int, str, str, str | None, byt
         sql.count(ENTER_ATTACHMENTS, [list(column) for column in zip(*parts, strict=True)])
 
 
-def claim(session: int, *, tier: int, limit: int, lanes: int = 64) -> list[Claimed]:
-    """Take up to ``limit`` due deliveries of one tier under a session's lease, fairly over the lanes that have any.
+def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: int = LANES) -> list[Claimed]:
+    """Take up to ``limit`` due deliveries of one tier under a session's lease, each with its allowance reserved.
 
-    An empty answer means: nothing due in the lanes visited. A session that was ended gets nothing.
+    Fairly over agents, from the one after ``last_agent`` on, and over each one's lanes. An empty answer means: nothing
+    due and allowed in the lanes visited. A session that was ended gets nothing.
     """
-    awake = sql.rows(LOOK, [tier, lanes])
-    if not awake:
-        return []
-    usable = [lane.id for lane in awake if not lane.stopped]
-    quantum = max(limit // max(len(usable), 1), 1)
-    take = {"session": session, "lanes": usable, "quantum": quantum, "limit": limit}
-    lull = {"lanes": [lane.id for lane in awake], "stopped": [lane.stopped for lane in awake]}
-    _, taken, _ = sql.together((PIN_PLAN, {}), (TAKE, take), (LULL, {**lull, "naps": NAPS, "never": NEVER}))
-    return [Claimed(*row) for row in taken]
+    fields = {"session": session, "tier": tier, "limit": limit, "lanes": lanes, "last": last_agent}
+    again = True
+    while True:
+        taken, waiting = sql.together(
+            (CLAIM, {**fields, "naps": NAPS, "never": NEVER}), (allowance.UNOPENED, ())
+        )
+        if taken or not waiting or not again:
+            return [Claimed(*row) for row in taken]
+        again = allowance.open_days([row.id for row in waiting]) > 0
 
 
 def seconds_to_next() -> float | None:
@@ -423,6 +454,7 @@ def settle(session: int, settlements: Sequence[Settlement]) -> set[UUID]:
     moved = sql.rows(SETTLE, fields)
     # After the commit of the settle: a lane that is not woken, because we died between the two, is found by the poll.
     _wake([row for row in moved if row.due])
+    _reopen(moved)
     return {row.id for row in moved}
 
 
@@ -432,6 +464,7 @@ def rescue() -> list[sql.Row]:
         sql.count(END_DEAD_SESSIONS)
         moved = sql.rows(TAKE_BACK, {"poison": POISON_AFTER, "resend": RESEND_AFTER, "never": NEVER})
         _wake([row for row in moved if row.due])
+    _reopen(moved)
     return moved
 
 
@@ -443,6 +476,7 @@ def disown(session: int, held: Sequence[UUID]) -> int:
     with transaction.atomic():
         moved = sql.rows(DISOWN, {"session": session, "held": list(held)})
         _wake(moved)
+    _reopen(moved)
     return len(moved)
 
 
@@ -467,7 +501,15 @@ def cancel_message(message_id: UUID, code: str, actor: str) -> int:
         moved = sql.rows(CANCEL, fields)
         if moved:
             sql.rows(TELL_SETTLED)
+    _reopen(moved)
     return len(moved)
+
+
+def tally_waiting() -> int:
+    """Count what waits behind each ramp, for forecasts, if any cap concerns anybody; how many ramps changed."""
+    if not sql.one(ANY_CAP).found:
+        return 0
+    return outlook.tally({row.ramp_id: row.n for row in sql.rows(COUNT_WAITING)})
 
 
 def rouse() -> int:
@@ -486,6 +528,12 @@ def _wake(lanes: Sequence[sql.Row]) -> None:
         earliest[row.lane_id] = min(earliest.get(row.lane_id, row.due), row.due)
     if earliest:
         sql.count(WAKE, [list(earliest), list(earliest.values())])
+
+
+def _reopen(moved: Sequence[sql.Row]) -> None:
+    purses = {row.back for row in moved if row.back is not None}
+    if purses:
+        sql.count(REOPEN, [list(purses)])
 
 
 def _json(value: object) -> str:

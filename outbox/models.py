@@ -107,12 +107,18 @@ class Run(models.Model):
 class Lane(models.Model):
     """What deliveries of one stream, sending domain, provider, agent and leaf run have in common.
 
-    ``wake_at`` is the claim's round-robin queue: a lane which may have due work is in the past, one that has
-    none is in the future or at infinity. ``naps`` counts visits that found nothing: a lane falls asleep in
-    steps, so that an insert which was not yet committed when the claim looked is still found.
-    ``parked`` lanes overlap an open stop and are not visited until it is resumed. ``shut`` lanes wait behind their
-    ramp, which lets as many of them be visited as it has allowance; ``wake_at`` is then their place in that queue.
+    ``awake`` lanes may have due work: claims visit them, agent by agent, longest unvisited (``wake_at``) first.
+    ``asleep`` ones have none before ``wake_at``; they fall asleep in steps (``naps`` counts visits that found nothing),
+    so that an insert which was not yet committed when the claim looked is still found. ``shut`` ones wait behind their
+    ramp, which lets as many of them be visited as it has allowance. ``parked`` ones overlap an open stop and are not
+    visited until it is resumed.
     """
+
+    class State(models.TextChoices):
+        AWAKE = "awake"
+        ASLEEP = "asleep"
+        SHUT = "shut", "shut: waits for allowance"
+        PARKED = "parked", "parked by a stop"
 
     stream = models.ForeignKey(Stream, on_delete=models.PROTECT, related_name="+")
     domain = models.ForeignKey(SendingDomain, on_delete=models.PROTECT, related_name="+")
@@ -121,28 +127,30 @@ class Lane(models.Model):
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
     scopes = ArrayField(models.CharField(max_length=400))
     tier = models.PositiveSmallIntegerField(default=1, help_text="0: transactional, 1: everything else.")
+    ramp = models.ForeignKey(Ramp, on_delete=models.PROTECT, db_index=False, related_name="+")
+    state = models.CharField(max_length=6, choices=State, default=State.AWAKE)
     wake_at = models.DateTimeField()
     naps = models.PositiveSmallIntegerField(default=0)
-    parked = models.BooleanField(default=False)
-    ramp = models.ForeignKey(Ramp, on_delete=models.PROTECT, db_index=False, related_name="+")
-    shut = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["run", "provider", "domain", "stream", "agent"], name="one_lane_per_place"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["awake", "asleep", "shut", "parked"]), name="lane_state_known"
+            ),
         ]
         indexes = [
             # claim: agents whose lanes may have due work, and their lanes, longest unvisited first
             models.Index(
-                fields=["tier", "agent", "wake_at"], condition=Q(parked=False, shut=False), name="lane_awake"
+                fields=["tier", "agent", "wake_at"], condition=Q(state="awake"), name="lane_awake"
             ),
-            # when the next lane may have due work
-            models.Index(fields=["tier", "wake_at"], condition=Q(parked=False, shut=False), name="lane_next"),
+            # claim: lanes to wake, and when the next one is due
+            models.Index(fields=["tier", "wake_at"], condition=Q(state="asleep"), name="lane_asleep"),
             # claim: lanes that wait behind a ramp which has allowance again, agent by agent
             models.Index(
-                fields=["ramp", "agent", "wake_at"], condition=Q(parked=False, shut=True), name="lane_shut"
+                fields=["ramp", "agent", "wake_at"], condition=Q(state="shut"), name="lane_shut"
             ),
             # trip and resume: lanes that overlap a scope
             GinIndex(fields=["scopes"], name="lane_of_scope"),

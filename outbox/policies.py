@@ -25,6 +25,9 @@ class Facts:
     signed: bool
     stopped_scope: str | None
     run_cancelled: bool
+    expires_at: datetime
+    forecast_at: datetime | None  # when the last recipient would be through; None: not within years
+    degraded: bool
     exempt: bool
     test_names: bool  # names under .test exist here: a simulated world
 
@@ -119,10 +122,33 @@ def sender_is_in_lane(draft: Draft, facts: Facts) -> Finding:
     )
 
 
+def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
+    """What would only expire behind a ramp is refused at the door, while the agent can still do something else."""
+    if facts.exempt or (facts.forecast_at and facts.forecast_at < facts.expires_at):
+        return None
+    when = f"on {facts.forecast_at:%Y-%m-%d %H:%M} UTC" if facts.forecast_at else "not within three years"
+    return Problem(
+        "forecast_past_expiry",
+        f"At the present ramp of {facts.domain} it would leave {when}, after it expires.",
+        scope=f"domain:{facts.domain}",
+    )
+
+
+def records_are_right(_draft: Draft, facts: Facts) -> Finding:
+    """New mail of a domain whose records broke waits until they are right again: it would be refused, or worse."""
+    if not facts.degraded:
+        return None
+    return Hold(
+        "recheck", f"The DNS records of {facts.domain} are wrong; it goes on when they are right again."
+    )
+
+
 RULES: Final[Sequence[Rule]] = (
     scope_is_open,
     lane_is_ready,
     names_are_of_this_world,
     run_is_open,
     sender_is_in_lane,
+    forecast_is_within_its_life,
+    records_are_right,
 )

@@ -260,15 +260,15 @@ WAKES: Final = clock("wake_at", "wakes", never="asleep")
 @admin.register(Lane)
 class LaneAdmin(Searchable):
     named = staticmethod(searching.lane_query)
-    list_display = ("id", "agent", "run", "stream", "domain", "provider", "stopped", WAKES, "tier")
-    list_filter = ("parked", "tier", "stream", "agent")
+    list_display = ("id", "agent", "run", "stream", "domain", "provider", "shown_state", WAKES, "tier")
+    list_filter = ("state", "tier", "stream", "agent")
     list_select_related = ("agent", "run", "stream", "domain")
     search_help_text = "A scope in full, such as provider:gmail or agent:demo."
-    fields = ("stream", "domain", "provider", "agent", "run", "scopes", "tier", "stopped", WAKES, "naps")
+    fields = ("stream", "domain", "provider", "agent", "run", "scopes", "tier", "shown_state", WAKES, "naps")
 
-    @admin.display(description="parked by a stop")
-    def stopped(self, lane: Lane) -> SafeString | str:
-        return chip("parked") if lane.parked else "no"
+    @admin.display(description="state")
+    def shown_state(self, lane: Lane) -> SafeString:
+        return chip(lane.state)
 
 
 @admin.register(Session)

@@ -21,10 +21,8 @@ ON CONFLICT (agent_id, name) DO NOTHING
 """
 
 OPEN_LANE: Final[LiteralString] = """
-INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, wake_at, naps, parked,
-    shut)
-VALUES (%(stream)s, %(domain)s, %(provider)s, %(agent)s, %(run)s, %(ramp)s, %(scopes)s, %(tier)s, ao_now(), 0, false,
-    false)
+INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at, naps)
+VALUES (%(stream)s, %(domain)s, %(provider)s, %(agent)s, %(run)s, %(ramp)s, %(scopes)s, %(tier)s, 'awake', ao_now(), 0)
 ON CONFLICT (run_id, provider, domain_id, stream_id, agent_id) DO UPDATE SET provider = excluded.provider
 RETURNING id
 """

@@ -127,6 +127,7 @@ class Dispatcher:
         self._shape = Grouped("shape", _shape)
         self._unsettled: Mapping[shaping.Place, int] = {}
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
+        self._last_agent = [0, 0]  # of each tier: whose turn the next claim begins after
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
@@ -215,7 +216,7 @@ class Dispatcher:
         reached("before_claim")
         try:
             await self._disown(session)
-            jobs = await self._in_claimer(_claimed, session, tier, limit)
+            jobs = await self._in_claimer(_claimed, session, tier, limit, self._last_agent[tier])
         except Error as error:
             # the claim may have been committed all the same, and nobody here would know of it
             self._doubtful = True
@@ -223,6 +224,7 @@ class Dispatcher:
             await asyncio.sleep(RETRY_SECONDS)
             return False
         if jobs:
+            self._last_agent[tier] = jobs[-1].claimed.agent_id
             reached("claimed")
         if len(jobs) >= limit:
             alarm.ring()  # more than one process's work: let another have a look too
@@ -332,8 +334,8 @@ def _rounds(rouse: bool) -> None:
         ledger.rouse()
 
 
-def _claimed(session: int, tier: int, limit: int) -> list[Job]:
-    return press.gather(session, ledger.claim(session, tier=tier, limit=limit))
+def _claimed(session: int, tier: int, limit: int, last_agent: int) -> list[Job]:
+    return press.gather(session, ledger.claim(session, tier=tier, limit=limit, last_agent=last_agent))
 
 
 def _clear(group: Sequence[tuple[int, Claimed]]) -> list[bool]:

@@ -162,6 +162,7 @@ class OrganisationalDomain(Warmed):
     use = models.CharField(max_length=10, choices=Use, default=Use.UNDECLARED)
     declared_by = models.CharField(max_length=200, blank=True)
     declared_at = models.DateTimeField(null=True, blank=True)
+    dmarc = models.TextField(blank=True, help_text="Its DMARC record when it was last looked up.")
 
     class Meta:
         constraints = [
@@ -433,7 +434,7 @@ class Ramp(models.Model):
     judged_at = models.DateTimeField(null=True, help_text="When its days were last judged.")
     holding = models.BooleanField(db_default=False, help_text="Evidence holds it on this step.")
     valve = models.CharField(max_length=6, choices=Valve, db_default=Valve.OPEN)
-    valve_until = models.DateTimeField(null=True, help_text="Closed until then; slow or on trial until then.")
+    valve_until = models.DateTimeField(null=True, help_text="Closed until then, or slow until then; on trial: empty.")
     valve_why = models.TextField(blank=True, db_default="")
     strikes = models.PositiveSmallIntegerField(db_default=0, help_text="Closures or slow-downs in a row.")
     per_minute = models.PositiveIntegerField(null=True, help_text="The pace it is slowed to; empty: none.")
@@ -460,7 +461,9 @@ class Ramp(models.Model):
         ]
         indexes = [
             # claim: sending domains whose waiting lanes may be visited
-            models.Index(fields=["opens_at"], condition=Q(opens_at__isnull=False), name="ramp_opening")
+            models.Index(fields=["opens_at"], condition=Q(opens_at__isnull=False), name="ramp_opening"),
+            # tend: valves that are not open
+            models.Index(fields=["valve"], condition=~Q(valve="open"), name="ramp_unsettled"),
         ]
 
     def __str__(self) -> str:

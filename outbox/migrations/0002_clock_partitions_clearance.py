@@ -169,37 +169,6 @@ END
 $$;
 """
 
-LANES = """
--- Put lanes that a claim has visited to the back of the rotation, to sleep until their next due delivery, or park them.
--- A lane that an accept has locked is left alone: its delivery cannot be seen yet. The locks are taken in a statement of
--- their own, so that what is looked at is younger than they are: an accept either still holds its lane, or is visible.
-CREATE FUNCTION ao_lull(visited bigint[], stopped boolean[], naps float8[], never timestamptz)
-RETURNS void LANGUAGE plpgsql VOLATILE AS
-$$
-DECLARE
-    ours bigint[] := ARRAY(SELECT l.id FROM outbox_lane AS l WHERE l.id = ANY (visited) FOR UPDATE SKIP LOCKED);
-BEGIN
-    WITH found AS (
-        SELECT seen.id, seen.stopped, (
-            SELECT min(next.at) FROM (VALUES (0), (1), (2)) AS rank (priority)
-            CROSS JOIN LATERAL (
-                SELECT d.next_attempt_at AS at FROM outbox_delivery AS d
-                WHERE d.lane_id = seen.id AND d.priority = rank.priority AND d.status IN ('queued', 'deferred')
-                ORDER BY d.next_attempt_at LIMIT 1
-            ) AS next
-        ) AS next_at
-        FROM unnest(visited, stopped) AS seen (id, stopped) WHERE seen.id = ANY (ours)
-    )
-    UPDATE outbox_lane AS l SET
-        parked = f.stopped,
-        naps = CASE WHEN f.next_at IS NULL THEN least(l.naps + 1, 100) ELSE 0 END,
-        wake_at = CASE WHEN f.next_at IS NOT NULL THEN greatest(f.next_at, ao_now())
-                       ELSE coalesce(ao_now() + ao_lull.naps[l.naps + 1] * interval '1 second', never) END
-    FROM found AS f WHERE l.id = f.id;
-END
-$$;
-"""
-
 ROLES = """
 -- What the application may do. The story (events, attempts, trips) can be added to, never rewritten; accepted content
 -- is never changed; time is not shifted; tables are not made.
@@ -229,5 +198,5 @@ class Migration(migrations.Migration):
     dependencies = [("outbox", "0001_tables"), ("reputation", "0002_dedication")]
 
     operations = [
-        migrations.RunSQL(sql, migrations.RunSQL.noop) for sql in (CLOCK, TABLES, PARTITIONS, CLEARANCE, LANES, ROLES)
+        migrations.RunSQL(sql, migrations.RunSQL.noop) for sql in (CLOCK, TABLES, PARTITIONS, CLEARANCE, ROLES)
     ]

@@ -379,12 +379,12 @@ def test_what_no_clock_moves_waits_for_a_person(mail: list[UUID], status: str, c
 
 
 def test_a_lane_that_nothing_wakes_is_asleep_and_only_a_stop_parks_it(mail: list[UUID]) -> None:
-    Lane.objects.update(wake_at=ledger.NEVER)
+    Lane.objects.update(state="asleep", wake_at=ledger.NEVER)
     page, client = shown(root(), changelist(Lane)), root("other")
     assert "asleep" in page
     assert "9999" not in page
     assert "icon-no" not in page
-    Lane.objects.update(parked=True)
+    Lane.objects.update(state="parked")
     assert "ao-parked" in shown(client, changelist(Lane))
 
 

@@ -29,6 +29,7 @@ CLAIMED = Claimed(
     provider="other",
     tier=1,
     scopes=["all", "agents", "agent:ada"],
+    agent_id=1,
     agent="ada",
     now=NOW,
 )

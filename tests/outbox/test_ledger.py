@@ -139,7 +139,7 @@ def test_a_lane_that_fell_asleep_is_woken_by_the_next_accept(caller: Caller, ses
 
 def test_work_in_a_sleeping_lane_is_found_by_the_poll(caller: Caller, session: int) -> None:
     post(caller)
-    Lane.objects.update(wake_at=ledger.NEVER)
+    Lane.objects.update(state="asleep", wake_at=ledger.NEVER)
     assert claim(session) == []
     assert ledger.rouse() == 1
     assert len(claim(session)) == 1
@@ -209,7 +209,7 @@ def test_a_stopped_lane_is_parked_and_visited_again_after_the_resume(caller: Cal
     post(caller)
     killswitch.trip("all", who="test", why="")
     assert claim(session) == []
-    assert Lane.objects.get().parked
+    assert Lane.objects.get().state == "parked"
     killswitch.resume("all", who="test", why="tried")
     assert ledger.unpark("all") == 1
     assert len(claim(session)) == 1
@@ -456,11 +456,11 @@ def test_a_lane_is_not_put_to_sleep_beside_an_accept_that_is_not_committed_yet(
 ) -> None:
     post(caller)
     claim(session)
-    Lane.objects.update(wake_at=datetime.now(UTC), naps=len(ledger.NAPS) + 1)
+    Lane.objects.update(state="awake", wake_at=datetime.now(UTC), naps=len(ledger.NAPS) + 1)
     with psycopg.connect(live_db.app) as accepting:
         accepting.execute("SELECT FROM outbox_lane FOR KEY SHARE")  # as ENTER does, before its commit
         assert claim(session) == []
-    assert Lane.objects.get().wake_at <= datetime.now(UTC)
+    assert Lane.objects.get().state == "awake"
 
 
 def test_a_living_session_gives_back_what_it_claimed_without_knowing(caller: Caller, session: int) -> None:

@@ -1,7 +1,7 @@
 """The rules, one by one and in their order."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,9 @@ FACTS = Facts(
     signed=True,
     stopped_scope=None,
     run_cancelled=False,
+    expires_at=NOW + timedelta(days=5),
+    forecast_at=NOW,
+    degraded=False,
     exempt=False,
     test_names=False,
 )
@@ -45,6 +48,8 @@ def test_nothing_in_the_way_is_a_release() -> None:
         ({}, {"from": "ceo@acme.test"}, "sender_not_in_lane"),  # the organisational domain itself
         ({}, {"from": "ada@evil.agents.acme.test"}, "sender_not_in_lane"),  # below the sending domain
         ({}, {"from": "ada@agents.acme.test.evil.example"}, "sender_not_in_lane"),
+        ({"forecast_at": NOW + timedelta(days=5)}, {}, "forecast_past_expiry"),
+        ({"forecast_at": None}, {}, "forecast_past_expiry"),  # not within years
         ({"stopped_scope": "all", "signed": False}, {}, "stopped"),  # the first refusal is the answer
     ],
 )
@@ -62,3 +67,12 @@ def test_a_stopped_transactional_stream_keeps_accepting() -> None:
 @pytest.mark.parametrize("sender", ["ada@agents.acme.test", "Ada <ada@AGENTS.acme.TEST>"])
 def test_an_address_of_the_sending_domain_may_be_the_sender(sender: str) -> None:
     assert judge(draft(**{"from": sender}), FACTS).word == "release"
+
+
+def test_the_agent_for_loading_is_told_and_not_refused_what_its_ramp_forecasts() -> None:
+    assert judge(draft(), replace(FACTS, forecast_at=None, exempt=True)).word == "release"
+
+
+def test_new_mail_of_a_domain_whose_records_broke_is_held() -> None:
+    verdict = judge(draft(), replace(FACTS, degraded=True))
+    assert [hold.code for hold in verdict.holds] == ["recheck"]

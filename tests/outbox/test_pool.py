@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from outbox.delivery import Limits, SmtpTransport, Timeouts, clock
+from outbox.grammar import Places
 from outbox.outcomes import Fault, Phase
 from outbox.pool import Pool
 from tests.outbox.scripted import (
@@ -22,6 +23,9 @@ from tests.outbox.scripted import (
     on_both_loops,
     transport,
 )
+
+
+ONE_PLACE = Places(1)
 
 
 @on_both_loops
@@ -168,11 +172,11 @@ async def test_closing_does_not_wait_for_a_server_that_ignores_quit() -> None:
 @on_both_loops
 async def test_a_waiter_that_gives_up_as_it_is_served_returns_its_place() -> None:
     pool = Pool(Limits())
-    assert await pool.take("site", 1) is None
-    waiting = asyncio.create_task(pool.take("site", 1))
+    assert await pool.take("site", ONE_PLACE) is None
+    waiting = asyncio.create_task(pool.take("site", ONE_PLACE))
     await asyncio.sleep(0)
     pool.give_back("site", None)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert await pool.take("site", 1) is None
+    assert await pool.take("site", ONE_PLACE) is None

@@ -1,0 +1,324 @@
+"""The SQL of the claim: what a ramp allows now, and the claim that reserves it."""
+
+from django.db import migrations
+
+ALLOWED = """
+-- How many recipients each of these sending domains' ramps allows now, and when the next ones if none: the least of what
+-- the domain, its source address and its organisation allow. What is let pass by beyond two hours' worth is surplus.
+-- What the shared two allow is said beside it, for claims that draw on them for several domains.
+-- reputation.hours says the arithmetic of opening, in whole milliseconds; reputation.valves that of valves.
+CREATE FUNCTION ao_allowed(ramps bigint[])
+RETURNS TABLE (ramp_id bigint, allowed int, of_source_id bigint, source_allowed int, of_organisation_id bigint,
+    organisation_allowed int, surplus int, next_at timestamptz) LANGUAGE sql STABLE AS
+$$
+WITH clock AS MATERIALIZED (
+    SELECT ao_now() AS now
+), place AS (
+    SELECT r.id, clock.now, r.purse_until, p.of_domain_id, p.of_source_id, p.of_organisation_id, l.per_minute,
+           d.state = 'degraded' AS broken, s.kind = 'transactional' AS whole, o.opens_at,
+           p.id IS NULL AND r.purse_until > clock.now AS off,
+           floor(extract(epoch FROM o.closes_at - o.opens_at) * 1000)::bigint AS length,
+           floor(extract(epoch FROM clock.now - o.opens_at) * 1000)::bigint AS past
+    FROM unnest(ramps) AS wanted (id)
+    CROSS JOIN clock
+    JOIN reputation_ramp AS r USING (id)
+    JOIN reputation_sendingdomain AS d ON d.name = r.key
+    JOIN reputation_stream AS s ON s.id = d.stream_id
+    LEFT JOIN reputation_providerlimit AS l ON l.family = r.provider
+    LEFT JOIN reputation_purse AS p ON p.id = r.purse_id AND r.purse_until > clock.now
+    LEFT JOIN reputation_allowance AS o ON o.id = p.of_domain_id
+), draw AS (
+    SELECT place.*, a.id AS allowance_id, a.id = of_domain_id AS own, a.cap, a.taken - a.used AS reserved,
+           a.taken + CASE WHEN a.id = of_domain_id THEN a.lapsed WHEN whole THEN 0 ELSE a.kept END AS gone,
+           CASE WHEN whole OR past >= length THEN a.cap WHEN past < 0 THEN 0
+                ELSE least(a.cap, greatest(1, (a.cap::bigint * past + length - 1) / length)) END AS opened,
+           CASE WHEN whole OR length <= 7200000 THEN a.cap
+                ELSE (a.cap::bigint * 7200000 + length - 1) / length END AS pile,
+           v.valve, v.valve_until, greatest(v.paced_until, now - interval '2 seconds') AS paced,
+           60000000 / least(CASE WHEN v.valve IN ('slow', 'trial') THEN v.per_minute END,
+                            CASE WHEN a.id = of_domain_id THEN place.per_minute END) AS pause
+    FROM place JOIN reputation_allowance AS a ON a.id IN (of_domain_id, of_source_id, of_organisation_id)
+    JOIN reputation_ramp AS v ON v.id = a.ramp_id
+), limits AS (
+    SELECT id, allowance_id, CASE WHEN own THEN least(opened - gone, pile) ELSE opened - gone END AS n,
+           CASE WHEN gone >= cap THEN purse_until
+                ELSE opens_at + (CASE gone WHEN 0 THEN 0 ELSE gone * length / cap + 1 END) * interval '1 millisecond'
+           END AS next_at
+    FROM draw WHERE cap IS NOT NULL
+    UNION ALL
+    SELECT id, of_domain_id, 0, CASE WHEN past < 0 THEN opens_at ELSE purse_until END
+    FROM place WHERE NOT whole AND (past < 0 OR past >= length)
+    UNION ALL
+    SELECT id, allowance_id, CASE WHEN valve = 'closed' AND valve_until > now THEN 0 ELSE 2 - reserved END,
+           CASE WHEN valve = 'closed' AND valve_until > now THEN valve_until ELSE now + interval '30 seconds' END
+    FROM draw WHERE valve IN ('closed', 'trial')
+    UNION ALL
+    SELECT id, allowance_id, CASE WHEN coalesce(paced, now) > now THEN 0
+                    ELSE (extract(epoch FROM now - coalesce(paced, now)) * 1000000)::bigint / pause + 1 END, paced
+    FROM draw WHERE pause IS NOT NULL
+    UNION ALL
+    SELECT id, of_domain_id, 0, CASE WHEN off THEN purse_until WHEN broken THEN now + interval '1 minute' ELSE now END
+    FROM place WHERE broken OR of_domain_id IS NULL
+)
+SELECT place.id, greatest(least(2147483647, (SELECT min(n) FROM limits AS l WHERE l.id = place.id)), 0)::int,
+       of_source_id, greatest(least(2147483647,
+           (SELECT min(n) FROM limits AS l WHERE l.id = place.id AND l.allowance_id = of_source_id)), 0)::int,
+       of_organisation_id, greatest(least(2147483647,
+           (SELECT min(n) FROM limits AS l WHERE l.id = place.id AND l.allowance_id = of_organisation_id)), 0)::int,
+       coalesce((SELECT greatest(opened - gone - pile, 0) FROM draw
+                 WHERE draw.id = place.id AND own AND NOT whole AND cap IS NOT NULL), 0)::int,
+       (SELECT max(next_at) FROM limits AS l WHERE l.id = place.id AND l.n <= 0)
+FROM place
+$$;
+"""
+
+CLAIM = """
+-- Agents that have lanes in a state, from the one after ``last`` round to it, at most so many: a hop through the index
+-- each, however many lanes they have.
+CREATE FUNCTION ao_agents(of_tier int, of_ramp bigint, last bigint, most int)
+RETURNS bigint[] LANGUAGE plpgsql STABLE AS
+$$
+DECLARE
+    found bigint[] := '{}';
+    hop bigint := last;
+    again boolean := false;
+BEGIN
+    WHILE cardinality(found) < most LOOP
+        IF of_ramp IS NULL THEN
+            SELECT l.agent_id INTO hop FROM outbox_lane AS l
+            WHERE l.tier = of_tier AND l.state = 'awake' AND l.agent_id > hop ORDER BY l.agent_id LIMIT 1;
+        ELSE
+            SELECT l.agent_id INTO hop FROM outbox_lane AS l
+            WHERE l.ramp_id = of_ramp AND l.state = 'shut' AND l.agent_id > hop ORDER BY l.agent_id LIMIT 1;
+        END IF;
+        IF hop IS NULL AND NOT again AND last > 0 THEN
+            again := true;
+            hop := 0;
+        ELSIF hop IS NULL OR again AND hop > last THEN
+            EXIT;
+        ELSE
+            found := found || hop;
+        END IF;
+    END LOOP;
+    RETURN found;
+END
+$$;
+
+-- Claim: take due deliveries under a session's lease, with their allowance reserved, fairly over agents and their lanes.
+-- Locks in this order: lanes to wake, the session, ramps, allowances, deliveries, visited lanes; deliveries and lanes
+-- never wait. With stale statistics the planner would sort a million rows rather than walk the index: it has no choice.
+CREATE FUNCTION ao_claim(holder bigint, of_tier int, wanted int, breadth int, last_agent bigint, naps float8[],
+    never timestamptz)
+RETURNS SETOF outbox_delivery LANGUAGE plpgsql VOLATILE
+SET enable_bitmapscan = off SET enable_seqscan = off SET enable_sort = off AS
+$$
+DECLARE
+    lanes bigint[];
+    lane_ramps bigint[];
+    lane_agents bigint[];
+    shares int[];
+    more record;
+    waking bigint[];
+    usable bigint[];
+    ramps bigint[];
+    places bigint[];
+BEGIN
+    PERFORM FROM outbox_session AS s WHERE s.id = holder AND s.ended_at IS NULL FOR SHARE;
+    IF NOT FOUND THEN RETURN; END IF;
+
+    waking := ARRAY(SELECT l.id FROM outbox_lane AS l WHERE l.tier = of_tier AND l.state = 'asleep' AND l.wake_at <= ao_now()
+                    ORDER BY l.wake_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    UPDATE outbox_lane AS l SET state = 'awake' WHERE l.id = ANY (waking);
+
+    -- look: the lanes to visit, in turn
+    SELECT array_agg(l.id ORDER BY l.turn, l.wake_at), array_agg(l.ramp_id ORDER BY l.turn, l.wake_at),
+           array_agg(l.agent_id ORDER BY l.turn, l.wake_at),
+           array_agg(greatest(wanted / l.agents / l.siblings, 1) ORDER BY l.turn, l.wake_at)
+    INTO lanes, lane_ramps, lane_agents, shares
+    FROM (
+        SELECT l.*, a.turn, a.agents, count(*) OVER (PARTITION BY l.agent_id) AS siblings
+        FROM (SELECT t.agent, t.turn, count(*) OVER () AS agents
+              FROM unnest(ao_agents(of_tier, NULL, last_agent, breadth)) WITH ORDINALITY AS t (agent, turn)) AS a
+        CROSS JOIN LATERAL (
+            SELECT o.id, o.ramp_id, o.wake_at, o.agent_id FROM outbox_lane AS o
+            WHERE o.tier = of_tier AND o.state = 'awake' AND o.agent_id = a.agent
+            ORDER BY o.wake_at LIMIT greatest(breadth / a.agents, 1)
+        ) AS l
+    ) AS l;
+    FOR more IN
+        SELECT r.id, r.served, least(t.allowed, wanted) AS n
+        FROM reputation_ramp AS r JOIN reputation_sendingdomain AS d ON d.name = r.key
+        JOIN reputation_stream AS s ON s.id = d.stream_id AND (s.kind = 'transactional') = (of_tier = 0)
+        CROSS JOIN LATERAL ao_allowed(ARRAY[r.id]) AS t
+        WHERE r.opens_at <= ao_now() ORDER BY r.opens_at LIMIT 16
+    LOOP
+        SELECT lanes || array_agg(l.id ORDER BY a.turn, l.wake_at), lane_ramps || array_agg(more.id),
+               lane_agents || array_agg(a.agent ORDER BY a.turn, l.wake_at),
+               shares || array_agg(greatest(more.n / cardinality(a.agents), 1))
+        INTO lanes, lane_ramps, lane_agents, shares
+        FROM (SELECT t.agent, t.turn, agents FROM ao_agents(of_tier, more.id, more.served, least(more.n, breadth)) AS agents,
+              unnest(agents) WITH ORDINALITY AS t (agent, turn)) AS a
+        CROSS JOIN LATERAL (
+            SELECT o.id, o.wake_at FROM outbox_lane AS o
+            WHERE o.ramp_id = more.id AND o.state = 'shut' AND o.agent_id = a.agent
+            ORDER BY o.wake_at LIMIT greatest(least(more.n, breadth) / cardinality(a.agents), 1)
+        ) AS l;
+        ramps := ramps || more.id;
+    END LOOP;
+    IF lanes IS NULL AND ramps IS NULL THEN RETURN; END IF;
+    usable := ARRAY(SELECT l.id FROM outbox_lane AS l WHERE l.id = ANY (lanes)
+                    AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes)));
+
+    -- lock what is drawn on, each kind in the order of its keys
+    ramps := ARRAY(SELECT DISTINCT t.id FROM unnest(ramps || lane_ramps) AS t (id));
+    places := ARRAY(SELECT a.id FROM reputation_ramp AS r JOIN reputation_purse AS p ON p.id = r.purse_id
+                    JOIN reputation_allowance AS a ON a.id IN (p.of_domain_id, p.of_source_id, p.of_organisation_id)
+                    WHERE r.id = ANY (ramps));
+    PERFORM FROM reputation_ramp AS r WHERE r.id = ANY (ramps)
+        OR r.per_minute IS NOT NULL AND r.id IN (SELECT a.ramp_id FROM reputation_allowance AS a WHERE a.id = ANY (places))
+        ORDER BY r.id FOR NO KEY UPDATE;
+    PERFORM FROM reputation_allowance AS a WHERE a.id = ANY (places) ORDER BY a.id FOR NO KEY UPDATE;
+
+    RETURN QUERY WITH room AS MATERIALIZED (
+        SELECT t.*, r.purse_id FROM ao_allowed(ramps) AS t JOIN reputation_ramp AS r ON r.id = t.ramp_id
+    ), due AS MATERIALIZED (
+        SELECT d.id, v.turn, v.ramp_id, v.agent, room.allowed, room.of_source_id, room.source_allowed,
+               room.of_organisation_id, room.organisation_allowed, room.purse_id,
+               row_number() OVER (PARTITION BY v.lane ORDER BY d.rank) AS rank
+        FROM unnest(lanes, lane_ramps, lane_agents, shares) WITH ORDINALITY AS v (lane, ramp_id, agent, share, turn)
+        JOIN room ON room.ramp_id = v.ramp_id AND room.allowed > 0
+        CROSS JOIN LATERAL (
+            SELECT d.id, p.rank FROM (VALUES (0), (1), (2)) AS p (rank)
+            CROSS JOIN LATERAL (
+                SELECT o.id FROM outbox_delivery AS o
+                WHERE o.lane_id = v.lane AND o.priority = p.rank AND o.status IN ('queued', 'deferred')
+                  AND o.next_attempt_at <= ao_now()
+                ORDER BY o.next_attempt_at LIMIT least(v.share, room.allowed) FOR UPDATE SKIP LOCKED
+            ) AS d LIMIT least(v.share, room.allowed)
+        ) AS d WHERE v.lane = ANY (usable)
+    ), fair AS (
+        -- everybody's first, then everybody's second: of what a ramp allows, and of what is wanted
+        SELECT t.* FROM (
+            SELECT t.*, row_number() OVER (PARTITION BY t.ramp_id ORDER BY t.nth, t.turn) AS place,
+                   row_number() OVER (PARTITION BY t.of_source_id ORDER BY t.nth, t.turn) AS source_place,
+                   row_number() OVER (PARTITION BY t.of_organisation_id ORDER BY t.nth, t.turn) AS organisation_place
+            FROM (SELECT due.*, row_number() OVER (PARTITION BY due.ramp_id, due.agent ORDER BY due.rank, due.turn) AS nth
+                  FROM due) AS t
+        ) AS t WHERE t.place <= t.allowed AND (t.of_source_id IS NULL OR t.source_place <= t.source_allowed)
+          AND t.organisation_place <= t.organisation_allowed
+        ORDER BY t.nth, t.turn LIMIT wanted
+    ), claimed AS (
+        UPDATE outbox_delivery AS d SET status = 'sending', code = '', session_id = holder, attempt = d.attempt + 1,
+            cleared_at = NULL, purse_id = fair.purse_id
+        FROM fair WHERE d.id = fair.id RETURNING d.*
+    ), events AS (
+        INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt)
+        SELECT ao_uuid7(), c.message_id, c.id, ao_now(), 'claimed', 'sending', c.attempt FROM claimed AS c
+    ), drawn AS (
+        SELECT f.ramp_id, f.purse_id, count(*) AS n FROM fair AS f GROUP BY f.ramp_id, f.purse_id
+    ), reserved AS (
+        UPDATE reputation_allowance AS a SET taken = a.taken + t.n, lapsed = a.lapsed + t.surplus
+        FROM (SELECT x.id, sum(coalesce(drawn.n, 0)) AS n,
+                     sum(CASE WHEN x.id = p.of_domain_id THEN room.surplus ELSE 0 END) AS surplus
+              FROM room JOIN reputation_purse AS p ON p.id = room.purse_id LEFT JOIN drawn ON drawn.ramp_id = room.ramp_id
+              CROSS JOIN LATERAL (VALUES (p.of_domain_id), (p.of_source_id), (p.of_organisation_id)) AS x (id)
+              GROUP BY x.id) AS t
+        WHERE a.id = t.id AND t.n + t.surplus > 0
+        RETURNING a.ramp_id, t.n
+    ), paced AS (
+        UPDATE reputation_ramp AS r SET paced_until = coalesce(greatest(r.paced_until, ao_now() - interval '2 seconds'),
+            ao_now()) + reserved.n * 60000000 / pace.per_minute * interval '1 microsecond'
+        FROM reserved, LATERAL (SELECT least(
+            CASE WHEN v.valve IN ('slow', 'trial') THEN v.per_minute END,
+            CASE WHEN v.kind = 'domain' THEN (SELECT l.per_minute FROM reputation_providerlimit AS l
+                                              WHERE l.family = v.provider) END) AS per_minute
+            FROM reputation_ramp AS v WHERE v.id = reserved.ramp_id) AS pace
+        WHERE r.id = reserved.ramp_id AND pace.per_minute IS NOT NULL AND reserved.n > 0
+    )
+    SELECT c.* FROM claimed AS c JOIN fair ON fair.id = c.id ORDER BY fair.turn;
+
+    PERFORM ao_lull(lanes, usable, ramps, naps, never);
+END
+$$;
+"""
+
+COUNT = """
+-- Attempts have ended: a slot of an allowance is used when the delivery was cleared, or its RCPT refused for good; any
+-- other goes back to the day it came from. Allowances are locked in the order of their keys, as claims lock them.
+CREATE FUNCTION ao_count(purses bigint[], used boolean[], evidence text[]) RETURNS int LANGUAGE plpgsql VOLATILE AS
+$$
+DECLARE
+    drawn bigint[] := ARRAY(SELECT DISTINCT x.id FROM unnest(purses) AS e (purse_id)
+        JOIN reputation_purse AS p ON p.id = e.purse_id
+        CROSS JOIN LATERAL (VALUES (p.of_domain_id), (p.of_source_id), (p.of_organisation_id)) AS x (id));
+    touched int;
+BEGIN
+    PERFORM FROM reputation_allowance AS a WHERE a.id = ANY (drawn) ORDER BY a.id FOR NO KEY UPDATE;
+    UPDATE reputation_allowance AS a SET taken = a.taken - t.back, used = a.used + t.used,
+        accepted = a.accepted + t.accepted, bounced = a.bounced + t.bounced, slowed = a.slowed + t.slowed,
+        refused = a.refused + t.refused
+    FROM (
+        SELECT x.id, count(*) FILTER (WHERE e.used) AS used, count(*) FILTER (WHERE NOT e.used) AS back,
+               count(*) FILTER (WHERE e.evidence = 'accepted') AS accepted,
+               count(*) FILTER (WHERE e.evidence = 'bounced') AS bounced,
+               count(*) FILTER (WHERE e.evidence = 'slowed') AS slowed,
+               count(*) FILTER (WHERE e.evidence = 'refused') AS refused
+        FROM unnest(purses, ao_count.used, ao_count.evidence) AS e (purse_id, used, evidence)
+        JOIN reputation_purse AS p ON p.id = e.purse_id
+        CROSS JOIN LATERAL (VALUES (p.of_domain_id), (p.of_source_id), (p.of_organisation_id)) AS x (id)
+        GROUP BY x.id
+    ) AS t WHERE a.id = t.id;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    RETURN touched;
+END
+$$;
+"""
+
+LULL = """
+-- Put visited lanes to the back of the rotation, to sleep until their next due delivery, behind their ramp, or aside for a
+-- stop. A lane that an accept has locked is left alone: its delivery cannot be seen yet. The locks are taken in a
+-- statement of their own, so that what is looked at is younger than they are: an accept either still holds its lane, or
+-- is visible. A ramp that lanes wait behind is visited again when it allows more.
+CREATE FUNCTION ao_lull(visited bigint[], usable bigint[], ramps bigint[], naps float8[], never timestamptz)
+RETURNS void LANGUAGE plpgsql VOLATILE AS
+$$
+DECLARE
+    ours bigint[] := ARRAY(SELECT l.id FROM outbox_lane AS l WHERE l.id = ANY (visited) ORDER BY l.id FOR UPDATE SKIP LOCKED);
+BEGIN
+    WITH found AS (
+        SELECT seen.id, seen.id = ANY (usable) AS open, room.allowed = 0 AS spent, (
+            SELECT min(next.at) FROM (VALUES (0), (1), (2)) AS rank (priority)
+            CROSS JOIN LATERAL (
+                SELECT d.next_attempt_at AS at FROM outbox_delivery AS d
+                WHERE d.lane_id = seen.id AND d.priority = rank.priority AND d.status IN ('queued', 'deferred')
+                ORDER BY d.next_attempt_at LIMIT 1
+            ) AS next
+        ) AS next_at
+        FROM unnest(ours) AS seen (id) JOIN outbox_lane AS o USING (id) JOIN ao_allowed(ramps) AS room USING (ramp_id)
+    )
+    UPDATE outbox_lane AS l SET
+        state = CASE WHEN NOT f.open THEN 'parked' WHEN f.next_at IS NULL OR f.next_at > ao_now() THEN 'asleep'
+                     WHEN f.spent THEN 'shut' ELSE 'awake' END,
+        naps = CASE WHEN f.next_at IS NULL THEN least(l.naps + 1, 100) ELSE 0 END,
+        wake_at = CASE WHEN f.next_at IS NOT NULL THEN greatest(f.next_at, ao_now())
+                       ELSE coalesce(ao_now() + ao_lull.naps[l.naps + 1] * interval '1 second', never) END
+    FROM found AS f WHERE l.id = f.id;
+
+    UPDATE reputation_ramp AS r SET
+        opens_at = CASE WHEN room.allowed = 0 THEN greatest(room.next_at, ao_now()) ELSE ao_now() END,
+        served = coalesce((SELECT l.agent_id FROM outbox_lane AS l
+                           JOIN unnest(visited) WITH ORDINALITY AS v (id, turn) USING (id)
+                           WHERE l.ramp_id = r.id ORDER BY v.turn DESC LIMIT 1), r.served)
+    FROM ao_allowed(ramps) AS room
+    WHERE r.id = room.ramp_id AND EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut');
+    UPDATE reputation_ramp AS r SET opens_at = NULL WHERE r.id = ANY (ramps) AND r.opens_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut');
+END
+$$;
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("outbox", "0002_clock_partitions_clearance")]
+
+    operations = [migrations.RunSQL(sql, migrations.RunSQL.noop) for sql in (ALLOWED, CLAIM, COUNT, LULL)]
