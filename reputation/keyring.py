@@ -10,9 +10,9 @@ What time does to keys is in ``rotation``. A domain without an active RSA key se
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,8 +20,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from reputation import signing, sql
+from reputation.findings import compare
 from reputation.models import KeyEvent, SendingDomain, SigningKey
-from reputation.records import Found, Outcome
+from reputation.record_values import Found, Verdict, Wanted
+from reputation.record_values import Kind as Record
+from reputation.records import SELECTOR_TTL
 from reputation.vault import vault
 
 logger = logging.getLogger(__name__)
@@ -68,6 +71,14 @@ STEPS: Final[Mapping[Kind, Step]] = {
     # keeps its first activated_at: a key that comes back is as old as it is
     Kind.RESTORED: Step(frozenset({State.RETIRING}), State.ACTIVE, clears="retired_at"),
     Kind.REVOKED: Step(frozenset(State) - {State.REVOKED}, State.REVOKED, "revoked_at"),
+}
+
+# What the look of a record means for its key; a name that nobody answered for means nothing.
+READ: Final[Mapping[Verdict, Kind]] = {
+    Verdict.RIGHT: Kind.PUBLISHED,
+    Verdict.ADVICE: Kind.PUBLISHED,
+    Verdict.MISSING: Kind.WITHDRAWN,
+    Verdict.WRONG: Kind.WITHDRAWN,
 }
 
 
@@ -137,13 +148,14 @@ def publish(key: SigningKey, look: Look, *, who: str = UNNAMED) -> bool:
 
 def judge(key: SigningKey, found: Found, by: By) -> KeyEvent | None:
     """What an answer of the DNS means for a key that nobody signs with yet; no answer means nothing."""
-    if found.outcome is Outcome.FAILED:
-        return None
-    kind = Kind.PUBLISHED if shows(found.values, key.public_record) else Kind.WITHDRAWN
-    if key.state not in STEPS[kind].origins:  # nothing new: no lock for that
+    meant = (key.public_record,)
+    wanted = Wanted("dkim", Record.DKIM, str(key), "TXT", meant, "", True, SELECTOR_TTL, "")
+    finding = compare(wanted, found)
+    kind = READ.get(finding.verdict)
+    if kind is None or key.state not in STEPS[kind].origins:  # nothing new: no lock for that
         return None
     with locked(key.domain_id):
-        return change(key, kind, by)
+        return change(key, kind, replace(by, why=finding.words))
 
 
 def activate(key: SigningKey, who: str, why: str = "", *, force: bool = False) -> bool:
@@ -189,22 +201,6 @@ def move(key: SigningKey, word: str, *, who: str = UNNAMED, why: str = "") -> bo
     if MOVES[word].target is State.REVOKED:
         return bool(revoke(key, who, why))
     return activate(key, who, why, force=MOVES[word].owes_reason)
-
-
-def shows(values: Sequence[str], record: str) -> bool:
-    """Whether these TXT records publish exactly this key, for mail, and not for testing only (RFC 6376 §3.6.1)."""
-    # of several records a receiver may take any (§3.6.2.2)
-    if len(values) != 1:
-        return False
-    found, wanted = _tags(values[0]), _tags(record)
-    return (
-        found.get("v", "DKIM1") == "DKIM1"
-        and found.get("k", "rsa") == wanted.get("k", "rsa")
-        and found.get("p") == wanted["p"]
-        and "sha256" in found.get("h", "sha256").split(":")
-        and not {"*", "email"}.isdisjoint(found.get("s", "*").split(":"))
-        and "y" not in found.get("t", "").split(":")
-    )
 
 
 @contextmanager
@@ -253,9 +249,3 @@ def _by(who: str, why: str) -> By:
 def _tell(key: SigningKey, kind: Kind, by: By) -> KeyEvent:
     logger.info("key %s: %s by %r, %r", key, kind.value, by.who, by.why)
     return KeyEvent.objects.create(key=key, kind=kind, at=by.at, who=by.who, why=by.why)
-
-
-def _tags(record: str) -> dict[str, str]:
-    """A tag list (RFC 6376 §3.2) by its names, white space left out."""
-    pairs = ("".join(part.split()).partition("=") for part in record.split(";"))
-    return {name: value for name, _, value in pairs}

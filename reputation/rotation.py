@@ -67,7 +67,7 @@ def since(key: SigningKey) -> datetime:
 def _read_the_dns(now: datetime, look: Look) -> list[KeyEvent]:
     """Mark as published what the DNS shows, and as created again what it does not show any more."""
     coming = {(str(key), "TXT"): key for key in _live(*keyring.COMING)}
-    by = By(WHO, "by look-up", now)
+    by = By(WHO, "", now)
     told = (keyring.judge(coming[question], found, by) for question, found in look(coming))
     return [event for event in told if event is not None]
 

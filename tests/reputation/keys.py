@@ -9,7 +9,7 @@ from django.db import connections
 from reputation import keyring, sql
 from reputation.keyring import Question
 from reputation.models import KeyEvent, SendingDomain, SigningKey
-from reputation.records import Found, Outcome
+from reputation.record_values import Found, Outcome
 
 RSA, ED25519 = SigningKey.Algorithm.RSA, SigningKey.Algorithm.ED25519
 FIRST = "s1"  # the active key of the cast's domain

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from reputation import keyring, resealing, rotation
 from reputation.keyring import State
 from reputation.models import KeyEvent, SendingDomain, SigningKey
+from reputation.records import SELECTOR_TTL, zone_text
 from reputation.vault import BadMasterKey
 
 COUNTED: Final = (
@@ -149,7 +150,8 @@ def _since(key: SigningKey) -> Any:
 
 
 def _record(key: SigningKey) -> list[str]:
-    return [f"{key}.", key.public_record]
+    """The line of a zone file that publishes a key."""
+    return [f"{key}. {SELECTOR_TTL} IN TXT {zone_text('TXT', key.public_record)}"]
 
 
 def _state(key: SigningKey) -> str:
