@@ -89,7 +89,7 @@ VALUES (%(ramp)s, %(day)s, %(opens_at)s, %(closes_at)s, %(step)s, %(cap)s, %(kep
 
 STEP: Final[LiteralString] = """
 UPDATE reputation_ramp SET step = %(step)s, judged_at = ao_now(), holding = %(holding)s,
-    stepped_at = CASE WHEN step = %(step)s THEN stepped_at ELSE ao_now() END
+    stepped_at = CASE WHEN step = %(step)s THEN stepped_at ELSE %(at)s END
 WHERE id = %(ramp)s
 """
 
@@ -217,7 +217,9 @@ def _allowance(place: sql.Row, state: sql.Row, draw: _Draw, window: Window) -> i
     if found := sql.one(THE_DAY, {"ramp": state.id, "day": day}):
         return int(found.id)
     ladder = _ladder(place, draw)
-    step = _judged(state, ladder, day, place.now, ZoneInfo(place.time_zone) if own else SHARED_ZONE)
+    zone = ZoneInfo(place.time_zone) if own else SHARED_ZONE
+    began = window.opens_at if own else datetime.combine(day, time(), UTC)
+    step = _judged(state, ladder, day, began, zone)
     cap = ladder.cap(step)
     fields = {
         "ramp": state.id,
@@ -236,13 +238,17 @@ def _ladder(place: sql.Row, draw: _Draw) -> Steps:
     return ramps.steps(draw.preset, draw.own_steps, draw.target, share, _hours(place).length)
 
 
-def _judged(state: sql.Row, ladder: Steps, day: date, now: datetime, zone: ZoneInfo) -> int:
-    """The step which the days before have earned; the story is told where it moved, or begins to be held."""
+def _judged(state: sql.Row, ladder: Steps, day: date, began: datetime, zone: ZoneInfo) -> int:
+    """The step which the days before have earned; the story is told where it moved, or begins to be held.
+
+    As of the instant the day began, whenever its first mail asks: a step taken then has lasted whole days at the next
+    judgement, not some seconds less.
+    """
     since = day - timedelta(days=HISTORY)
     history = [Day(*row) for row in sql.rows(PAST_DAYS, {"ramp": state.id, "day": day, "since": since})]
-    move = ramps.judge(history, state.step, state.stepped_at, now, zone, ladder)
+    move = ramps.judge(history, state.step, state.stepped_at, began, zone, ladder)
     holding = move.turn is Turn.HOLD
-    sql.count(STEP, {"ramp": state.id, "step": move.step, "holding": holding})
+    sql.count(STEP, {"ramp": state.id, "step": move.step, "holding": holding, "at": began})
     if move.step != state.step or (holding and not state.holding):
         _tell(state.id, move, ladder)
     return move.step
