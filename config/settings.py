@@ -179,6 +179,12 @@ AO_ALLOW_TEST_NAMES = flag("AO_ALLOW_TEST_NAMES")
 # The mail hosts of this domain are greeted to see whether port 25 gets out of here; empty: it is not tried.
 AO_EGRESS_DOMAIN = text("AO_EGRESS_DOMAIN", "gmail.test" if AO_ALLOW_TEST_NAMES else "gmail.com")
 AO_ALLOW_LOOPBACK = flag("AO_ALLOW_LOOPBACK")
+# What the records of sending domains point to; see `reputation.publishing`. Nothing said: it follows from PUBLIC_URL
+# and from the domain's route.
+AO_RETURNS_HOST = text("AO_RETURNS_HOST", "")
+AO_REPLIES_HOST = text("AO_REPLIES_HOST", "")
+AO_REPORTS_MAILBOX = text("AO_REPORTS_MAILBOX", "")
+AO_SENDING_ADDRESSES = words("AO_SENDING_ADDRESSES", "127.0.0.1" if AO_ALLOW_LOOPBACK else "")
 AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
 AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)
 

@@ -14,8 +14,9 @@ from config.embedded import Urls
 from outbox import keys
 from outbox.models import Agent, ApiKey
 from reputation import signing
-from reputation.models import SigningKey
+from reputation.models import RecordCheck, SigningKey
 from reputation.vault import new_master_key, vault
+from simulator import Config, running
 
 # What people and scripts find in var/demo.json is a promise.
 PROMISED = {
@@ -82,11 +83,25 @@ def test_the_zone_publishes_the_public_half_of_what_the_vault_keeps(var: Path) -
     demo(var)
     zone = json.loads((var / "zone.json").read_text())
     rows = SigningKey.objects.select_related("domain")
-    assert rows.count() == 2
+    assert rows.count() == 4
     for row in rows:
         private = vault().unseal(bytes(row.private_sealed))
-        signer = signing.load(row.domain.name, row.selector, signing.Algorithm.RSA, private)
+        signer = signing.load(row.domain.name, row.selector, signing.Algorithm(row.algorithm), private)
         assert zone[f"{row.selector}._domainkey.{row.domain.name}"] == [["TXT", signer.public_record]]
+
+
+def test_what_the_zone_publishes_is_all_that_the_demos_domains_need(
+    var: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo(var)
+    with running(Config(log=var / "oracle.jsonl", zone_file=var / "zone.json")) as internet:
+        settings.AO_NAMESERVERS = settings.AO_SECOND_NAMESERVERS = [("127.0.0.1", internet.dns_port)]
+        settings.AO_SMTP_PORT = internet.smtp_port
+        call_command("verify")
+    said = capsys.readouterr().out
+    assert "agents.acme.test: verified\n" in said
+    assert "mail.acme.test: verified\n" in said
+    assert set(RecordCheck.objects.values_list("verdict", flat=True)) <= {"right", "advice"}, said
 
 
 def test_the_people_log_in_with_their_passwords(var: Path, client: Any) -> None:

@@ -14,13 +14,16 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.utils import timezone
 
 from outbox import keys
 from outbox.models import Agent, ApiKey
 from outbox.people import make_groups
-from reputation import keyring
-from reputation.models import Kind, OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
+from reputation import domains, keyring, publishing
+from reputation.models import Kind, OrganisationalDomain, Route, SendingDomain, Stream
 
+WHO: Final = "demo"
+WARM: Final = Route.Preset.NONE
 ORGANISATION: Final = "acme.test"
 # stream -> kind, sending domain, default sender
 STREAMS: Final = {
@@ -66,7 +69,7 @@ class Command(BaseCommand):
             shown = {name: _key(known.get(name, ""), *spec) for name, spec in KEYS.items()}
             people = {name: _person(name, group, _password(known, name)) for name, group in PEOPLE.items()}
         _write_private(path, json.dumps(_demo(shown, people), indent=2) + "\n")
-        _write_private(settings.BASE_DIR / "var" / "zone.json", json.dumps(_zone(), indent=2) + "\n")
+        _write_private(settings.BASE_DIR / "var" / "zone.json", json.dumps(zone(), indent=2) + "\n")
 
 
 def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
@@ -90,23 +93,24 @@ def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
 def _stream(name: str) -> None:
     kind, domain_name, sender = STREAMS[name]
     stream, _ = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
-    warm = {"preset": Route.Preset.NONE}
-    route, _ = Route.objects.get_or_create(name="direct", defaults={"ehlo": f"out.{ORGANISATION}", **warm})
-    declared = {"use": OrganisationalDomain.Use.AGENTS, "declared_by": "demo", **warm}
-    organisation, _ = OrganisationalDomain.objects.get_or_create(name=ORGANISATION, defaults=declared)
-    domain, _ = SendingDomain.objects.get_or_create(
-        name=domain_name,
-        defaults={
-            "stream": stream,
-            "organisation": organisation,
-            "state": SendingDomain.State.VERIFIED,  # by its own zone, which the simulator serves
-            "preset": SendingDomain.Preset.NONE,
-            "route": route,
-            "default_sender": sender,
-        },
+    route, _ = Route.objects.get_or_create(
+        name="direct", defaults={"ehlo": f"out.{ORGANISATION}", "preset": WARM}
     )
-    if not domain.keys.filter(state=SigningKey.State.ACTIVE).exists():
-        keyring.move(keyring.make(domain, SigningKey.Algorithm.RSA), "activate")
+    domain = SendingDomain.objects.filter(name=domain_name).first()
+    if domain is None:
+        _dedicate()
+        domain = domains.enrol(stream, domain_name, route, sender, who=WHO, preset=WARM)
+        for key in domain.keys.defer("private_sealed"):
+            keyring.activate(key, WHO, "the simulator serves the zone", force=True)
+        # by its own zone, which the simulator will serve: `manage.py verify` says the same
+        SendingDomain.objects.filter(pk=domain.pk).update(
+            state=SendingDomain.State.VERIFIED, verified_at=timezone.now()
+        )
+
+
+def _dedicate() -> None:
+    OrganisationalDomain.objects.get_or_create(name=ORGANISATION, defaults={"preset": WARM})
+    domains.declare(ORGANISATION, OrganisationalDomain.Use.AGENTS, who=WHO)
 
 
 def _key(known: str, agent_name: str | None, limits: dict[str, Any]) -> str:
@@ -145,16 +149,19 @@ def _password(known: dict[str, Any], name: str) -> str:
     return next((login["password"] for login in logins if login.get("user") == name), "")
 
 
-def _zone() -> dict[str, list[tuple[str, str]]]:
-    """The DNS records the demo's domains publish, as the simulator's name server reads them."""
-    zone: dict[str, list[tuple[str, str]]] = {}
-    for domain in SendingDomain.objects.prefetch_related("keys"):
-        policy = [("TXT", "v=spf1 ip4:127.0.0.0/8 -all")]
-        zone[domain.name] = zone[f"rp.{domain.name}"] = policy
-        for key in domain.keys.all():
-            zone[f"{key.selector}._domainkey.{domain.name}"] = [("TXT", key.public_record)]
-    zone[f"_dmarc.{ORGANISATION}"] = [("TXT", "v=DMARC1; p=reject; adkim=s; aspf=r")]
-    return zone
+def zone() -> dict[str, list[tuple[str, str]]]:
+    """What the domains below acme.test have to publish, as the simulator's name server reads it."""
+    names: dict[str, list[tuple[str, str]]] = {
+        f"_dmarc.{ORGANISATION}": [("TXT", "v=DMARC1; p=reject; adkim=s; aspf=s; psd=n")]
+    }
+    for domain in SendingDomain.objects.exclude(state=SendingDomain.State.RETIRED):
+        for name, kind, value in publishing.data(domains.to_publish(domain)):
+            known = names.setdefault(name, [])
+            known.extend({(kind, value)} - set(known))
+        replies = names.setdefault(domain.name, [])
+        if all(kind != "MX" for kind, _ in replies):  # where people's replies go is left to the owner
+            replies.append(("MX", f"10 mx.{ORGANISATION}."))
+    return names
 
 
 def _write_private(path: Path, text: str) -> None:
