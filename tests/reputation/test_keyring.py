@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import Error, IntegrityError, connections
 from django.test import Client
 
 from reputation import keyring, standing
@@ -298,6 +298,25 @@ def test_a_broken_off_change_leaves_no_trace(domain: SendingDomain, monkeypatch:
     with pytest.raises(ZeroDivisionError):
         keyring.activate(key, "ada")
     assert (states(domain), KeyEvent.objects.count()) == before
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: KeyEvent.objects.update(who="nobody"),
+        lambda: KeyEvent.objects.all().delete(),
+    ],
+)
+def test_the_story_of_keys_is_never_rewritten(domain: SendingDomain, act: Any) -> None:
+    key = made(domain)
+    with pytest.raises(Error, match="permission denied"):
+        act()
+    assert story(key) == [("made", "ada", "")]
+
+
+def test_the_database_too_wants_a_reason_for_force(domain: SendingDomain) -> None:
+    with pytest.raises(IntegrityError, match="keyevent_forced_says_why"):
+        KeyEvent.objects.create(key=first(), kind="forced", at=keyring.now(), who="ada", why=" ")
 
 
 # -- the command -----------------------------------------------------------------------------------------------
