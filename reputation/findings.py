@@ -358,4 +358,4 @@ def _lowered(values: Sequence[str]) -> set[str]:
 
 def _capital(words: str) -> str:
     """As a sentence begins, but a tag stays as it is written: `p= is missing`."""
-    return words if "=" in words.split(" ")[0] else words[:1].upper() + words[1:]
+    return words if "=" in words.partition(" ")[0] else words[:1].upper() + words[1:]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reputation.alignment import Aligned, Organisation
@@ -159,6 +159,7 @@ def test_purposes_are_slugs_and_differ_even_where_selectors_are_long() -> None:
 
 
 @given(st.text(max_size=700))
+@example("x" * 256)
 def test_zone_text_holds_the_value_in_strings_of_255_octets(value: str) -> None:
     strings = re.findall(r'"((?:[^"\\]|\\.)*)"', text := as_in_zone_files("TXT", value), re.DOTALL)
     octets = [

@@ -218,6 +218,26 @@ def test_a_tree_without_end_is_left_after_fifty_terms() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "explained"),
+    [
+        (["mx.other.example", "mx.d.example", "d.example"], "d.example"),  # the domain itself
+        (["mx.other.example", "mx.d.example"], "mx.d.example"),  # else a name below it
+        (["mx.other.example", "forged.example"], "mx.other.example"),  # else any that leads back
+        (["forged.example"], "unknown"),
+    ],
+)
+def test_the_validated_name_is_the_nearest_that_leads_back(names: list[str], explained: str) -> None:
+    zone: dict[str, list[Any]] = {name: [{"A": "192.0.2.1"}] for name in names if name != "forged.example"}
+    zone.setdefault("d.example", []).append({"TXT": "v=spf1 -all exp=why.d.example"})
+    zone |= {
+        "1.2.0.192.in-addr.arpa": [{"PTR": f"{name}."} for name in names],
+        "why.d.example": [{"TXT": "%{p}"}],
+    }
+    found = check_host("192.0.2.1", "d.example", "a@d.example", "h.example", answering(zone))
+    assert found.explanation == explained
+
+
+@pytest.mark.parametrize(
     ("record", "result"),
     [
         ("v=spf1 a:x%%- -all", Result.PERMERROR),  # ends in a dash, though %- would be a macro
