@@ -131,11 +131,14 @@ def tried(known: Facts, domain: SendingDomain, lookups: Lookups, now: datetime) 
 
 
 def _keep_row(row: RecordCheck, position: int, each: Listed) -> None:
-    said = (each.name, each.type, each.text)
-    if (row.name, row.type, row.expected) != said:
+    said, place = (each.name, each.type, each.text), (position, each.needed)
+    changed = (row.name, row.type, row.expected) != said
+    if not changed and (row.position, row.needed) == place:
+        return
+    if changed:
         row.name, row.type, row.expected = said
         row.found, row.words, row.verdict, row.checked_at = "", "", RecordCheck.Verdict.UNCHECKED, None
-    row.position, row.needed = position, each.needed
+    row.position, row.needed = place
     row.save()
 
 
@@ -170,7 +173,10 @@ def _evidence(known: Facts, wanted: Wanted, found: Found, lookups: Lookups) -> E
 
 
 def _egress(name: str, source: str | None, lookups: Lookups) -> Finding:
-    addresses = [address for each in lookups.exchangers(name).hosts for address in each.addresses]
+    hosts = lookups.exchangers(name)
+    if hosts.problem is not None:
+        return Finding(EGRESS, Verdict.UNKNOWN, f"Nothing could be tried: {hosts.why}.", "")
+    addresses = [address for each in hosts.hosts for address in each.addresses]
     reached = egress.try_port(addresses, settings.AO_SMTP_PORT, source=source)
     if reached.done:
         return Finding(EGRESS, Verdict.RIGHT, "", reached.words)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from reputation.asking import Absent, Temporary
-from reputation.egress import try_port
+from reputation.egress import try_certificate, try_port
 from reputation.lookups import Lookups
 from reputation.records import Outcome
 from simulator import Config, Simulator, hosts, running
@@ -164,3 +164,25 @@ def test_without_an_address_there_is_nothing_to_try():
 
 def test_silence_is_not_waited_for(internet):
     assert not try_port([hosts.BLACKHOLE], internet.smtp_port, timeout=0.2).done
+
+
+def test_a_certificate_that_nobody_vouches_for_is_none(internet):
+    refused = try_certificate("localhost", internet.smtp_port, timeout=2.0)  # speaks SMTP there
+    assert not refused.done
+    with running(Config(log=internet.config.log.with_name("other.jsonl"), relay_tls_port=0)) as other:
+        strange = try_certificate("localhost", other.relay_tls_port)
+    assert not strange.done
+    assert "certificate verify failed" in strange.words
+
+
+def test_a_certificate_of_a_known_authority_is_one_until_it_ends(internet, monkeypatch):
+    with running(Config(log=internet.config.log.with_name("more.jsonl"), relay_tls_port=0)) as other:
+        monkeypatch.setenv("SSL_CERT_FILE", str(other.ca_file))
+        shown = try_certificate("localhost", other.relay_tls_port)
+    assert shown.done, shown.words
+    assert shown.words.startswith("valid until ")
+
+
+@pytest.mark.parametrize("name", ["no.such.host.invalid", "x" * 300, ""])
+def test_a_name_that_leads_nowhere_shows_no_certificate(name):
+    assert not try_certificate(name, 1, timeout=2.0).done

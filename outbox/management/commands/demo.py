@@ -25,6 +25,7 @@ from reputation.models import Kind, OrganisationalDomain, Route, SendingDomain, 
 WHO: Final = "demo"
 WARM: Final = Route.Preset.NONE
 ORGANISATION: Final = "acme.test"
+PARENT_DMARC: Final = "v=DMARC1; p=reject; adkim=s; aspf=s; psd=n"
 # stream -> kind, sending domain, default sender
 STREAMS: Final = {
     "agents-demo": (Kind.AGENTS, f"agents.{ORGANISATION}", f"ada@agents.{ORGANISATION}"),
@@ -109,7 +110,8 @@ def _stream(name: str) -> None:
 
 
 def _dedicate() -> None:
-    OrganisationalDomain.objects.get_or_create(name=ORGANISATION, defaults={"preset": WARM})
+    warm = {"preset": WARM, "dmarc": PARENT_DMARC}
+    OrganisationalDomain.objects.get_or_create(name=ORGANISATION, defaults=warm)
     domains.declare(ORGANISATION, OrganisationalDomain.Use.AGENTS, who=WHO)
 
 
@@ -151,9 +153,7 @@ def _password(known: dict[str, Any], name: str) -> str:
 
 def zone() -> dict[str, list[tuple[str, str]]]:
     """What the domains below acme.test have to publish, as the simulator's name server reads it."""
-    names: dict[str, list[tuple[str, str]]] = {
-        f"_dmarc.{ORGANISATION}": [("TXT", "v=DMARC1; p=reject; adkim=s; aspf=s; psd=n")]
-    }
+    names: dict[str, list[tuple[str, str]]] = {f"_dmarc.{ORGANISATION}": [("TXT", PARENT_DMARC)]}
     for domain in SendingDomain.objects.exclude(state=SendingDomain.State.RETIRED):
         for name, kind, value in publishing.data(domains.to_publish(domain)):
             known = names.setdefault(name, [])

@@ -62,7 +62,8 @@ class Command(BaseCommand):
         if found.differ:
             self.stderr.write(
                 f"Receivers differ about the organisational domain: {found.by_list} by the public suffix list, "
-                f"{found.by_walk} by the tree walk of RFC 9989. Publish DMARC at both."
+                f"{found.by_walk} by the tree walk of RFC 9989. "
+                f"A DMARC record with psd=n at {found.by_list} makes them agree."
             )
         return above
 
