@@ -1,8 +1,9 @@
-"""Celery's shell: each task is a hint to look, takes nothing and calls one function."""
+"""Celery's shell: each task is a hint to look, takes nothing or an id, and calls one function."""
 
 from celery import shared_task
 
 from outbox import answers, house, ledger, worker
+from reputation import domains, valves
 
 
 @shared_task(name="outbox.dispatch")  # type: ignore[untyped-decorator]
@@ -36,3 +37,29 @@ def keep_house() -> None:
     answers.forget()
     house.forget_sessions()
     house.make_partitions()
+
+
+@shared_task(name="outbox.verify_domain")  # type: ignore[untyped-decorator]
+def verify_domain(domain_id: int) -> None:
+    """Look up what a sending domain has to publish: a person asked."""
+    domains.verify(domain_id)
+
+
+@shared_task(name="outbox.verify_due")  # type: ignore[untyped-decorator]
+def verify_due() -> None:
+    """Look up what sending domains have to publish, those that are due; let go what waited for it."""
+    domains.verify_due()
+    ledger.release_rechecked()
+
+
+@shared_task(name="outbox.tend_keys")  # type: ignore[untyped-decorator]
+def tend_keys() -> None:
+    """Rotate signing keys that are due, as far as the DNS shows the new ones."""
+    domains.tend_keys()
+
+
+@shared_task(name="outbox.tally")  # type: ignore[untyped-decorator]
+def tally() -> None:
+    """Count what waits behind ramps, for forecasts; open and half-open valves whose time has come."""
+    ledger.tally_waiting()
+    valves.tend()

@@ -1,66 +1,38 @@
-"""Streams, sending domains with their keys, routes, and what the switch did: for the people who run them.
+"""Streams, routes, providers, and what the switch did: for the people who run them.
 
-Guarantees: private keys and relay passwords never come out; what scopes are named after is fixed once it is
-made; what the switch did is only shown. Refuses nothing by itself: ``forms`` and ``keyring`` do.
+Sending domains, organisational domains and ramps have pages of their own rooms, registered by importing them here.
+Guarantees: relay passwords never come out; what scopes are named after is fixed once it is made; what the switch
+did is only shown. Refuses nothing by itself: ``forms`` does.
 """
 
-from typing import Any, Final
-
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from reputation import keyring
-from reputation.forms import MakeKeyForm, ProviderSuffixForm, RouteForm, SendingDomainForm
-from reputation.models import (
-    KnownDomain,
-    OpenStop,
-    ProviderSuffix,
-    Route,
-    SendingDomain,
-    SigningKey,
-    Stream,
-    SwitchEvent,
-)
-from reputation.providers import OTHER
-from reputation.viewing import (
-    FixedOnce,
-    ModelAdmin,
-    ReadOnly,
-    ReadOnlyInline,
-    block,
-    chip,
-    clock,
-    confirm,
-    visible,
-)
+from reputation import admin_domains, admin_organisations
+from reputation.admin_ramps import FamilyFilter
+from reputation.forms import DAYS, ProviderSuffixForm, RouteForm, StreamForm
+from reputation.models import KnownDomain, OpenStop, ProviderSuffix, Route, Stream, SwitchEvent
+from reputation.viewing import FixedOnce, ModelAdmin, ReadOnly, block, chip, clock, visible
 
-TXT_STRING: Final = 255  # RFC 1035 §3.3: one string of a TXT record; receivers join them (RFC 6376 §3.6.2.2)
-ALGORITHMS: Final = {"rsa-sha256": "RSA", "ed25519-sha256": "Ed25519"}
-
-
-def txt_strings(record: str) -> str:
-    """A TXT record's value as zone files want it: quoted strings of at most 255 octets, one a line."""
-    parts = (record[start : start + TXT_STRING] for start in range(0, len(record), TXT_STRING))
-    return "\n".join(f'"{part}"' for part in parts)
+__all__ = ["admin_domains", "admin_organisations"]  # importing them registers their pages
 
 
 @admin.register(Stream)
 class StreamAdmin(FixedOnce):
     fixed = ("name", "kind")
     readonly_fields = ("policy_version",)
-    fields = ("name", "kind", "resend_uncertain", "policy_version")
+    form = StreamForm
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "resend_uncertain", "policy_version")}),
+        ("When it sends", {"fields": ("time_zone", ("opens_hour", "closes_hour"), "sending_days")}),
+    )
     list_display = (
         "name",
         "kind",
         "sending_domain",
+        "hours",
         "policy_version",
-        "resend_uncertain",
+        "resends",
         clock("created_at"),
     )
     list_filter = ("kind", "resend_uncertain")
@@ -72,6 +44,21 @@ class StreamAdmin(FixedOnce):
     @admin.display(description="sending domain")
     def sending_domain(self, stream: Stream) -> str:
         return str(getattr(stream, "domain", "none yet"))
+
+    @admin.display(description="resends uncertain", ordering="resend_uncertain")
+    def resends(self, stream: Stream) -> str:
+        return "yes" if stream.resend_uncertain else "no"
+
+    @admin.display(description="sends")
+    def hours(self, stream: Stream) -> str:
+        if len(stream.sending_days) == 7 and (stream.opens_hour, stream.closes_hour) == (0, 24):
+            return "always"
+        days = (
+            " ".join(DAYS[day] for day in sorted(stream.sending_days))
+            if len(stream.sending_days) < 7
+            else "daily"
+        )
+        return f"{days} {stream.opens_hour}-{stream.closes_hour} h, {stream.time_zone}"
 
 
 @admin.register(Route)
@@ -101,144 +88,16 @@ class RouteAdmin(FixedOnce):
                 )
             },
         ),
-        ("What the relay does", {"fields": ("keeps_envelope_sender", "keeps_message_id", "signs_itself")}),
+        (
+            "What the relay does",
+            {"fields": ("keeps_envelope_sender", "keeps_message_id", "signs_itself", "spf_include")},
+        ),
+        ("Warming up of the source address", {"fields": ("preset", "own_steps", "target")}),
     )
 
     @admin.display(description="password now")
     def password_is(self, route: Route) -> str:
         return "set" if route.password_sealed else "none"
-
-
-class SigningKeyInline(ReadOnlyInline):
-    """Keys with the record to publish; the private half is not even read."""
-
-    model = SigningKey
-    fields = readonly_fields = ("kind", "state_now", clock("created_at"), "record", "moves")
-    ordering = ("-pk",)
-    verbose_name_plural = "signing keys"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
-        return super().get_queryset(request).select_related("domain").defer("private_sealed")
-
-    @admin.display(description="algorithm")
-    def kind(self, key: SigningKey) -> str:
-        return ALGORITHMS[key.algorithm]
-
-    @admin.display(description="state")
-    def state_now(self, key: SigningKey) -> SafeString:
-        return chip(key.state)
-
-    @admin.display(description="TXT record to publish")
-    def record(self, key: SigningKey) -> SafeString:
-        shown = '<code class="ao-copy">{}.</code><pre class="ao-copy">{}</pre>'
-        return format_html(shown, str(key), txt_strings(key.public_record))
-
-    @admin.display(description="")
-    def moves(self, key: SigningKey) -> SafeString:
-        links = (
-            (reverse("admin:reputation_sendingdomain_move_key", args=[key.domain_id, key.pk, word]), word)
-            for word, move in keyring.MOVES.items()
-            if key.state in move.origins
-        )
-        return format_html_join(" ", '<a class="ao-do" href="{}">{}</a>', links)
-
-
-@admin.register(SendingDomain)
-class SendingDomainAdmin(FixedOnce):
-    form = SendingDomainForm
-    change_form_template = "admin/reputation/sendingdomain/change_form.html"
-    fixed = ("name", "stream")
-    readonly_fields = ("organisation", "state")
-    fields = (
-        "name",
-        "stream",
-        "organisation",
-        "state",
-        "route",
-        "default_sender",
-        "ed25519",
-        "require_tls",
-        "preset",
-        "own_steps",
-        "target",
-        "rotate_after_days",
-    )
-    inlines = (SigningKeyInline,)
-    list_display = (
-        "name",
-        "stream",
-        "route",
-        "default_sender",
-        "state",
-        "ed25519",
-        "organisation",
-    )
-    list_filter = ("state", "ed25519", "stream__kind", "route")
-    list_select_related = ("stream", "route", "organisation")
-    search_fields = ("name", "organisation__name", "default_sender", "stream__name")
-    search_help_text = "Domain, sender or stream."
-    ordering = ("name",)
-
-    def get_urls(self) -> list[URLPattern]:
-        keys, view = "<int:domain>/keys/", self.admin_site.admin_view
-        ours = [
-            path(f"{keys}make/", view(self.make_key), name="reputation_sendingdomain_make_key"),
-            path(
-                f"{keys}<int:key>/<slug:word>/", view(self.move_key), name="reputation_sendingdomain_move_key"
-            ),
-        ]
-        return [*ours, *super().get_urls()]
-
-    def make_key(self, request: HttpRequest, domain: int) -> HttpResponse:
-        """Ask for the algorithm, then make a key that nobody signs with yet."""
-        if not request.user.has_perm("reputation.add_signingkey"):
-            raise PermissionDenied
-        row = get_object_or_404(SendingDomain, pk=domain)
-        form = MakeKeyForm(request.POST or None)
-        if form.is_valid():
-            key = keyring.make(row, form.cleaned_data["algorithm"])
-            said = f"Key {key.selector} is made. Publish its record, then activate it."
-            return self._done(request, row, f"Made key {key.selector}.", said)
-        return confirm(
-            self,
-            request,
-            title=f"Make a signing key for {row}",
-            form=form,
-            question="It signs nothing until it is activated.",
-            button="Make a key",
-            back=_page(row),
-        )
-
-    def move_key(self, request: HttpRequest, domain: int, key: int, word: str) -> HttpResponse:
-        """Ask, then activate or revoke a key."""
-        if not request.user.has_perm("reputation.change_signingkey"):
-            raise PermissionDenied
-        if word not in keyring.MOVES:
-            raise Http404
-        row = get_object_or_404(SigningKey.objects.select_related("domain"), pk=key, domain=domain)
-        if request.method == "POST":
-            return self._moved(request, row, word)
-        return confirm(
-            self,
-            request,
-            title=f"{word.capitalize()} {row}",
-            question=keyring.MOVES[word].consequence,
-            button=word.capitalize(),
-            back=_page(row.domain),
-        )
-
-    def _moved(self, request: HttpRequest, key: SigningKey, word: str) -> HttpResponse:
-        if not keyring.move(key, word):
-            stale = f"Key {key.selector} had changed meanwhile and was left alone: look at its state below."
-            self.message_user(request, stale, messages.WARNING)
-            return HttpResponseRedirect(_page(key.domain))
-        said = f"Key {key.selector} is {keyring.MOVES[word].target} now."
-        return self._done(request, key.domain, f"{word.capitalize()} key {key.selector}.", said)
-
-    def _done(self, request: HttpRequest, domain: SendingDomain, record: str, said: str) -> HttpResponse:
-        self.log_change(request, domain, record)
-        self.message_user(request, said)
-        return HttpResponseRedirect(_page(domain))
 
 
 @admin.register(ProviderSuffix)
@@ -249,19 +108,6 @@ class ProviderSuffixAdmin(ModelAdmin):
     search_fields = ("suffix", "family")
     search_help_text = "Ending of an MX host's name, or a provider's family."
     ordering = ("suffix",)
-
-
-class FamilyFilter(admin.SimpleListFilter):
-    """Families by the small table of suffixes: the large one is not searched for what it holds."""
-
-    title = parameter_name = "family"
-
-    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
-        known = ProviderSuffix.objects.order_by("family").values_list("family", flat=True).distinct()
-        return [(family, family) for family in [*known, OTHER]]
-
-    def queryset(self, _request: HttpRequest, queryset: QuerySet[KnownDomain]) -> QuerySet[KnownDomain]:
-        return queryset.filter(family=self.value()) if self.value() else queryset
 
 
 @admin.register(KnownDomain)
@@ -305,7 +151,3 @@ class SwitchEventAdmin(ReadOnly):
     @admin.display(description="why")
     def reason_in_full(self, event: SwitchEvent) -> SafeString:
         return block(event.why)
-
-
-def _page(domain: SendingDomain) -> str:
-    return reverse("admin:reputation_sendingdomain_change", args=[domain.pk])

@@ -1,25 +1,23 @@
 """What people enter about routes and sending domains, and what is refused of it, with what to do instead.
 
-Guarantees: a relay's password goes in sealed and never comes out; an organisational domain is looked up in the
-public suffix list, not believed. Refuses to enrol one for agents, and a sender outside its sending domain.
+Guarantees: a relay's password goes in sealed and never comes out. Refuses a sender outside its sending domain, and
+declarations whose domain was not typed twice; what else is refused of domains ``domains`` says.
 """
 
 from email.utils import parseaddr
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import available_timezones
 
 from django import forms
-from django.core.validators import DomainNameValidator
-from publicsuffixlist import PublicSuffixList
 
 from reputation.models import (
-    Kind,
     OrganisationalDomain,
     ProviderSuffix,
     Route,
     SendingDomain,
     SigningKey,
     Stream,
+    Warmed,
 )
 from reputation.vault import BadMasterKey, vault
 
@@ -27,12 +25,33 @@ if TYPE_CHECKING:
     RouteModelForm = forms.ModelForm[Route]
     DomainModelForm = forms.ModelForm[SendingDomain]
     SuffixModelForm = forms.ModelForm[ProviderSuffix]
+    StreamModelForm = forms.ModelForm[Stream]
+    OrganisationModelForm = forms.ModelForm[OrganisationalDomain]
 else:
-    RouteModelForm = DomainModelForm = SuffixModelForm = forms.ModelForm
+    RouteModelForm = DomainModelForm = SuffixModelForm = StreamModelForm = forms.ModelForm
+    OrganisationModelForm = forms.ModelForm
 
-_check_name = DomainNameValidator(
-    message="Enter a domain name; write its IDN labels as xn--...", accept_idna=False
-)
+DAYS: Final = dict(enumerate("Mon Tue Wed Thu Fri Sat Sun".split(), start=1))
+
+
+class StreamForm(StreamModelForm):
+    """A stream and the hours in which it sends."""
+
+    sending_days = forms.TypedMultipleChoiceField(
+        coerce=int, choices=list(DAYS.items()), widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = Stream
+        fields = "__all__"
+
+    def clean_time_zone(self) -> str:
+        zone = str(self.cleaned_data["time_zone"])
+        if zone not in available_timezones():
+            raise forms.ValidationError(
+                "Enter a name of the time zone database, such as Europe/Berlin or UTC."
+            )
+        return zone
 
 
 class RouteForm(RouteModelForm):
@@ -56,7 +75,7 @@ class RouteForm(RouteModelForm):
         if given.get("means") == Route.Means.RELAY and not given.get("host"):
             self.add_error("host", "A relay needs a host: enter its name, or choose direct.")
         self._seal(given)
-        return given
+        return _with_steps(self, given)
 
     def _seal(self, given: dict[str, Any]) -> None:
         try:
@@ -68,43 +87,97 @@ class RouteForm(RouteModelForm):
             self.add_error("password", f"It cannot be encrypted: {error}. Set AO_MASTER_KEYS and restart.")
 
 
+class EnrolForm(forms.Form):
+    """A domain to be enrolled: ``domains.enrol`` says what is refused of it."""
+
+    stream = forms.ModelChoiceField(
+        Stream.objects.filter(domain=None).order_by("name"),
+        help_text="The class of traffic that will send from it; each has one domain.",
+    )
+    name = forms.CharField(
+        max_length=230, label="Subdomain", help_text="Such as agents.example.com; IDN labels as xn--..."
+    )
+    route = forms.ModelChoiceField(Route.objects.order_by("name"), help_text="How its mail leaves.")
+    default_sender = forms.CharField(
+        max_length=320, help_text="From when the agent names none: robot@agents.example.com."
+    )
+    preset = forms.ChoiceField(
+        choices=[choice for choice in Warmed.Preset.choices if choice[0] != Warmed.Preset.OWN],
+        initial=Warmed.Preset.CAREFUL,
+        help_text="How it warms up. Own steps can be entered on its page afterwards.",
+    )
+    ed25519 = forms.BooleanField(required=False, label="Ed25519", help_text="Add a second signature.")
+
+
 class SendingDomainForm(DomainModelForm):
-    """A sending domain of one stream. When it exists already, its name and stream are not among the fields."""
+    """What may change about a sending domain; its name and stream do not."""
 
     class Meta:
         model = SendingDomain
         fields = "__all__"
 
-    def clean_name(self) -> str:
-        name = str(self.cleaned_data["name"]).strip().lower()
-        _check_name(name)
-        if _organisation_of(name) is None:
-            raise forms.ValidationError("This is a public suffix. Enter a domain that you have registered.")
-        return name
+    def clean_default_sender(self) -> str:
+        sender, name = str(self.cleaned_data["default_sender"]), self.instance.name
+        if parseaddr(sender)[1].rpartition("@")[2].lower() != name:
+            raise forms.ValidationError(f"Enter an address at {name}, such as robot@{name}.")
+        return sender
+
+    def clean(self) -> dict[str, Any]:
+        return _with_steps(self, super().clean() or self.cleaned_data)
+
+
+class WarmingForm(OrganisationModelForm):
+    """How an organisational domain warms up; what it is for is declared, not edited."""
+
+    class Meta:
+        model = OrganisationalDomain
+        fields = ("preset", "own_steps", "target")
+
+    def clean(self) -> dict[str, Any]:
+        return _with_steps(self, super().clean() or self.cleaned_data)
+
+
+class ReasonForm(forms.Form):
+    """Why something is done, kept with it."""
+
+    why = forms.CharField(
+        max_length=500, required=False, label="Why", help_text="Kept in the story of what happened."
+    )
+
+
+class DeclareForm(forms.Form):
+    """What an organisational domain is for, with its name typed, since much follows from it."""
+
+    name = forms.CharField(
+        max_length=253, label="Organisational domain", help_text="The registrable domain: example.com."
+    )
+    use = forms.ChoiceField(
+        choices=OrganisationalDomain.Use.choices,
+        widget=forms.RadioSelect,
+        help_text="Agents send only from below a domain dedicated to them; from below a protected one, never.",
+    )
+    again = forms.CharField(max_length=253, label="Type the domain again", help_text="As a confirmation.")
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data
-        name = given.get("name") or self.instance.name
-        if name:
-            above = _organisation_of(name) or name
-            self.instance.organisation, _ = OrganisationalDomain.objects.get_or_create(name=above)
-            self._check_sender(given.get("default_sender"), name)
-            self._check_stream(given.get("stream"), name)
+        if given.get("again", "").strip().lower() != given.get("name", "").strip().lower():
+            self.add_error("again", "This is another name: type the domain that is declared.")
         return given
 
-    def _check_sender(self, sender: str | None, name: str) -> None:
-        if sender and parseaddr(sender)[1].rpartition("@")[2].lower() != name:
-            self.add_error("default_sender", f"Enter an address at {name}, such as robot@{name}.")
 
-    def _check_stream(self, stream: Stream | None, name: str) -> None:
-        if stream and stream.kind == Kind.AGENTS and name == self.instance.organisation.name:
-            text = f"Agents never send from an organisational domain. Take one below it: agents.{name}."
-            self.add_error("name", text)
-        elif stream and stream.kind == Kind.AGENTS and self.instance.organisation.use != "agents":
-            text = (
-                f"Declare {self.instance.organisation} dedicated to agents first, or take a domain that is."
-            )
-            self.add_error("name", text)
+class RetireForm(forms.Form):
+    """A domain's name, typed, since retiring is for good."""
+
+    again = forms.CharField(max_length=253, label="Type the domain")
+
+    def __init__(self, *given: Any, name: str, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.name = name
+
+    def clean_again(self) -> str:
+        if (again := str(self.cleaned_data["again"]).strip().lower()) != self.name:
+            raise forms.ValidationError(f"This is another name than {self.name}.")
+        return again
 
 
 class MakeKeyForm(forms.Form):
@@ -127,10 +200,7 @@ class ProviderSuffixForm(SuffixModelForm):
         return str(self.cleaned_data["suffix"]).strip().strip(".").lower()
 
 
-@cache
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
-
-
-def _organisation_of(name: str) -> str | None:
-    return cast("str | None", _suffixes().privatesuffix(name))
+def _with_steps(form: forms.BaseForm, given: dict[str, Any]) -> dict[str, Any]:
+    if given.get("preset") == Warmed.Preset.OWN and not given.get("own_steps"):
+        form.add_error("own_steps", "Enter the steps: recipients a day, rising, separated by commas.")
+    return given

@@ -156,7 +156,9 @@ def block(text: str) -> SafeString:
 
 def chip(word: str, note: str = "") -> SafeString:
     """A status, coloured by its word; the word stays, since colour alone tells some people nothing."""
-    return format_html('<span class="ao-chip ao-{}">{}{}</span>', word, word, f" {note}" if note else "")
+    spoken = word.replace("_", " ")
+    shape = '<span class="ao-chip ao-{}">{}{}</span>'
+    return format_html(shape, spoken.replace(" ", "-"), spoken, f" {note}" if note else "")
 
 
 def _hides(character: str) -> bool:
