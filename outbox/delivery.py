@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from outbox.grammar import Envelope, Peer, reply_of
+from outbox.grammar import Envelope, Peer, Places, reply_of
 from outbox.opening import Opening, Route, Security
 from outbox.outcomes import Fault, Phase, Reply
 from outbox.pool import Busy, Limits, Pool
@@ -40,6 +40,7 @@ __all__ = [
     "Limits",
     "MemoryTransport",
     "Phase",
+    "Places",
     "Reply",
     "Route",
     "Scripted",
@@ -153,7 +154,7 @@ class SmtpTransport:
     ) -> Reply:
         key = (route, way.site)
         try:
-            place = await self._pool.take(key, self._limit(route), way.fits)
+            place = await self._pool.take(key, self._places(envelope, route), way.fits, envelope.urgent)
         except Busy as busy:
             return reply_of(Phase.RESOLVE, None, str(busy), Fault.SITE_BUSY)
         conversation = place
@@ -178,8 +179,11 @@ class SmtpTransport:
         """Say QUIT on idle connections; deliveries in progress end by themselves."""
         await self._pool.close()
 
-    def _limit(self, route: Route) -> int:
-        return self._limits.per_relay if route.kind == "relay" else self._limits.per_site
+    def _places(self, envelope: Envelope, route: Route) -> Places:
+        """Of the relay, of the recipient's provider, or of any site."""
+        if route.kind == "relay":
+            return Places(self._limits.per_relay, self._limits.reserved)
+        return envelope.places or Places(self._limits.per_site, self._limits.reserved)
 
     async def _way(self, domain: str, route: Route) -> _Way | Reply:
         """Site and hosts with their addresses, in the order to try them."""

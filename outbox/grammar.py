@@ -27,11 +27,20 @@ _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Connections to one site of a provider, and how many of these only urgent deliveries use."""
+
+    connections: int
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """One message to one recipient; `content` is what was signed: headers and body, CRLF, not dot-stuffed.
 
     `domain` is the recipient's, in A-labels: its mail exchangers are asked for. `envid` comes back in DSNs
-    (RFC 3461). Raises ValueError for what would be another command or another message on the wire.
+    (RFC 3461). `urgent` may use reserved `places`; without any the transport's limits count. Raises ValueError for
+    what would be another command or another message on the wire.
     """
 
     mail_from: str
@@ -40,6 +49,8 @@ class Envelope:
     needs_smtputf8: bool
     domain: str
     envid: str = ""
+    urgent: bool = False
+    places: Places | None = None
 
     def __post_init__(self) -> None:
         for address in (self.mail_from, self.rcpt_to):

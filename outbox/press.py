@@ -17,9 +17,10 @@ from django.conf import settings
 from outbox import ledger, verp
 from outbox.addresses import Mailbox
 from outbox.compose import Attachment, Composed, Content, check, compose, for_delivery
-from outbox.delivery import Envelope, Route, Security
+from outbox.delivery import Envelope, Places, Route, Security
 from outbox.ledger import Claimed
 from reputation import signing, sql
+from reputation.providerlimits import connections
 from reputation.signing import Algorithm, Signer
 from reputation.standing import Standing, sealed_keys, standings
 from reputation.vault import vault
@@ -63,6 +64,7 @@ class Job:
     standing: Standing | None
     route: Route | None
     signers: Sequence[Signer] = field(repr=False, default=())
+    places: Places | None = None
 
     @property
     def selectors(self) -> str:
@@ -75,16 +77,18 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
     if not claimed:
         return []
     sheets = _sheets({one.message_id for one in claimed}, HEAVY)
-    places = standings(sorted({one.domain_id for one in claimed}))
-    signers = _signers(places)
+    found = standings(sorted({one.domain_id for one in claimed}))
+    signers = _signers(found)
+    limits = connections()
     return [
         Job(
             one,
             session,
             sheets.get(one.message_id),
-            places.get(one.domain_id),
-            _route(places[one.domain_id]) if one.domain_id in places else None,
+            found.get(one.domain_id),
+            _route(found[one.domain_id]) if one.domain_id in found else None,
             signers.get(one.domain_id, ()),
+            Places(*limits[one.provider]) if one.provider in limits else None,
         )
         for one in claimed
     ]
@@ -129,6 +133,8 @@ def envelope(job: Job) -> Envelope:
         needs_smtputf8=own.needs_smtputf8 or not claimed.recipient.isascii(),
         domain=claimed.recipient.rpartition("@")[2],
         envid=token,
+        urgent=claimed.tier == 0,
+        places=job.places,
     )
 
 

@@ -50,6 +50,7 @@ ROUSE_EVERY: Final = 6  # rounds
 SLOW_SECONDS: Final = 1.0
 WAIT_FOR_SITE: Final = 10.0
 RESERVED: Final = 50  # room that only transactional mail may use
+RESERVED_AT_SITE: Final = 2  # connections of any site that only transactional mail may use
 OPEN_FOR_ONE_YOUNG: Final = 5  # conversations that may be open for each that may be young
 DRAIN_SECONDS: Final = 25.0
 RETRY_SECONDS: Final = 0.5
@@ -370,6 +371,7 @@ def _transport() -> SmtpTransport:
     resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
     limits = Limits(
         per_site=settings.AO_MAX_PER_SITE,
+        reserved=RESERVED_AT_SITE,
         per_process=OPEN_FOR_ONE_YOUNG * settings.AO_MAX_CONVERSATIONS,
         # A whole claim may be for one site: a quick one is through with it at once, a slow one refuses the next.
         max_waiting=settings.AO_MAX_CONVERSATIONS,

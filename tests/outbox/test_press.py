@@ -9,11 +9,12 @@ import pytest
 from django.test import override_settings
 
 from outbox import intake, ledger, press, sessions, verp
+from outbox.grammar import Places
 from outbox.keys import authenticate
 from outbox.payloads import parse_draft
 from outbox.press import Job, NotReady
-from reputation import signing
-from reputation.models import SendingDomain, SigningKey
+from reputation import providerlimits, signing
+from reputation.models import ProviderLimit, SendingDomain, SigningKey
 from reputation.vault import new_master_key, vault
 from tests import factories
 
@@ -131,3 +132,38 @@ def test_one_message_that_cannot_be_composed_is_not_the_others_trouble() -> None
     first, second = press.pressed([broken, good])
     assert isinstance(first, NotReady)
     assert isinstance(second, press.Envelope)
+
+
+@pytest.fixture
+def limits_read_anew() -> Any:
+    providerlimits.forget()
+    yield
+    providerlimits.forget()
+
+
+def test_the_places_of_its_provider_go_with_a_delivery(limits_read_anew: Any) -> None:
+    ProviderLimit.objects.create(family="gmail", connections=7, reserved=3)
+    ProviderLimit.objects.create(family="yahoo", connections=0, reserved=3)  # a slip, and no reason to stop
+    found = jobs(to=["a@gmail.com", "b@yahoo.com", "c@example.org"])
+    give_key()
+    found = press.gather(found[0].session, [job.claimed for job in found])
+    places = {job.claimed.recipient: press.envelope(job).places for job in found}
+    assert places == {"a@gmail.com": Places(7, 3), "b@yahoo.com": Places(1, 3), "c@example.org": None}
+
+
+def test_only_transactional_mail_may_use_reserved_places() -> None:
+    [job] = jobs()
+    give_key()
+    [job] = press.gather(job.session, [job.claimed])
+    assert not press.envelope(job).urgent
+    assert press.envelope(replace(job, claimed=replace(job.claimed, tier=0))).urgent
+
+
+def test_a_domain_that_requires_tls_says_so_on_its_route() -> None:
+    [job] = jobs()
+    assert job.route is not None
+    assert not job.route.require_tls
+    SendingDomain.objects.update(require_tls=True)
+    [job] = press.gather(job.session, [job.claimed])
+    assert job.route is not None
+    assert job.route.require_tls
