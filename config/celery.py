@@ -71,6 +71,13 @@ app.conf.update(
             "schedule": 30.0,
             "options": {"expires": 30},
         },
+        "count what waits behind ramps": {"task": "outbox.tally", "schedule": 5.0, "options": {"expires": 5}},
+        "verify sending domains": {
+            "task": "outbox.verify_due",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
+        "rotate signing keys": {"task": "outbox.tend_keys", "schedule": 600.0, "options": {"expires": 600}},
         "forget and make partitions": {
             "task": "outbox.keep_house",
             "schedule": 3600.0,

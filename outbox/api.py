@@ -13,7 +13,7 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from outbox import facts, ids, intake, ledger, payloads, queries, runs, story
+from outbox import facts, ids, intake, ledger, payloads, preflight, queries, runs, story
 from outbox.answers import Answer
 from outbox.door import (
     Bearer,
@@ -23,7 +23,7 @@ from outbox.door import (
     json_answer,
     visit_of,
 )  # fmt: skip
-from outbox.fields import BatchIn, MessageIn
+from outbox.fields import BatchIn, MessageIn, PreflightIn
 from outbox.keys import Caller
 from outbox.models import Agent
 from outbox.openapi import (
@@ -34,6 +34,7 @@ from outbox.openapi import (
     Message,
     MessageAccepted,
     MessageList,
+    PreflightAnswer,
     Whoami,
     described,
     parameter,
@@ -112,6 +113,20 @@ def post_batch(request: HttpRequest) -> HttpResponse:
         raise refused("idempotency_key_invalid", "In a batch each message carries its own idempotency_key.")
     drafts = payloads.parse_batch(body_of_request(request), now=caller_of(request).asked_at)
     return json_answer({"data": [_result(answer) for answer in _accept(drafts, request)]})
+
+
+@api.post(
+    "/messages/preflight",
+    auth=SEND,
+    tags=["messages"],
+    summary="Ask what would happen",
+    openapi_extra=described(PreflightAnswer, PreflightIn),
+)
+def post_preflight(request: HttpRequest) -> HttpResponse:
+    """Every rule's word on a message, a batch or the size of a plan, and when it would be through. Writes nothing."""
+    caller = caller_of(request)
+    asked = payloads.parse_preflight(body_of_request(request), now=caller.asked_at)
+    return json_answer(preflight.answer(asked, caller, visit_of(request).request_id, settings.PUBLIC_URL))
 
 
 @api.get(

@@ -13,12 +13,21 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    RootModel,
+)
 
 from outbox.addresses import BadText, Mailbox, check_text, parse_mailbox
 from outbox.compose import Attachment, check_attachment
 
 MAX_RECIPIENTS, MAX_BATCH, MAX_ATTACHMENTS, MAX_HEADERS, MAX_TAGS = 50, 1000, 100, 100, 50
+MAX_ESTIMATE: Final = 100_000_000
 MAX_LINE: Final = 998  # RFC 5322 §2.1.1
 
 _RUN: Final = r"^[A-Za-z0-9._:\-]{1,128}$"
@@ -188,3 +197,14 @@ class BatchIn(_Strict):
     """What ``POST /v1/messages/batch`` takes."""
 
     messages: Annotated[list[BatchItemIn], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class EstimateIn(_Strict):
+    """How many recipients a plan has, before there are messages: what ``POST /v1/messages/preflight`` takes too."""
+
+    recipients: int = Field(ge=1, le=MAX_ESTIMATE)
+    run_id: RunId | None = None
+
+
+class PreflightIn(RootModel[MessageIn | BatchIn | EstimateIn]):
+    """A message or a batch as it would be posted, or the size of a plan."""

@@ -8,7 +8,7 @@ it nothing is. If the database cannot answer, nothing is accepted.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -23,12 +23,13 @@ from outbox.answers import Answer
 from outbox.facts import KnownRun, Place
 from outbox.keys import Caller
 from outbox.lifecycle import Status
-from outbox.payloads import Accepted, AcceptedDelivery, Draft, accepted_body
+from outbox.payloads import Accepted, AcceptedDelivery, Draft, Estimate, accepted_body
 from outbox.policies import Facts, Verdict, judge
 from outbox.problems import Problem, Refused, Retry, body_of
 from outbox.queueing import Queue
 from reputation.families import families
-from reputation.outlook import outlooks
+from reputation.outlook import Outlook, outlooks
+from reputation.ramps import spread
 
 LIFE: Final = timedelta(days=5)
 TRANSACTIONAL_LIFE: Final = timedelta(hours=1)
@@ -68,11 +69,53 @@ def accept(
     return given
 
 
-def preview(draft: Draft, caller: Caller) -> Verdict:
-    """What the rules would say of a draft now; writes nothing."""
-    place, known = facts.read(caller.agent_id, caller.stream_id, _run_names([draft]))
-    queue = _queue([draft], place, families({mailbox.domain for mailbox in draft.recipients}))
-    return judge(draft, _facts(draft, caller, place, known, queue))
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen to a draft if it were posted now; ``forecasts`` by recipient, None beyond three years."""
+
+    draft: Draft | None
+    verdict: Verdict
+    policy_version: int
+    expires_at: datetime | None = None
+    forecasts: Mapping[str, datetime | None] = field(default_factory=dict)
+
+
+def preview(drafts: Sequence[Draft | Problem], caller: Caller) -> list[Preview]:
+    """What the rules would say of these drafts now, in order and each behind those before it; writes nothing."""
+    batch = _gather([draft for draft in drafts if isinstance(draft, Draft)], caller, "", "")
+    return [_preview(batch, draft) for draft in drafts]
+
+
+def preview_plan(plan: Estimate, caller: Caller) -> tuple[Preview, dict[str, tuple[int, Outlook]]]:
+    """What the rules would say of so many recipients, spread over mailbox providers as lists are; writes nothing.
+
+    With how many would go to each provider, and its outlook; of a stream without a ramp there is none.
+    """
+    place, known = facts.read(caller.agent_id, caller.stream_id, _run_names([plan.draft]))
+    parts = {}
+    if place.warming and place.domain_id is not None:
+        counts = spread(plan.recipients)
+        parts = {name: (counts[name], look) for name, look in outlooks(place.domain_id, counts).items()}
+    ends = [look.at(count) for count, look in parts.values()]
+    end = max((each for each in ends if each), default=place.now) if all(ends) else None
+    told = replace(_facts(plan.draft, caller, place, known, Queue({}, {}, {})), forecast_at=end)
+    found = judge(plan.draft, told)
+    return Preview(None, found, place.policy_version, told.expires_at, {"": end}), parts
+
+
+def _preview(batch: _Batch, draft: Draft | Problem) -> Preview:
+    place = batch.place
+    if isinstance(draft, Problem):
+        return Preview(None, Verdict(refusal=draft), place.policy_version)
+    misplaced = runs.check_parent(draft, batch.known)
+    verdict = (
+        Verdict(refusal=misplaced)
+        if misplaced
+        else judge(draft, _facts(draft, batch.caller, place, batch.known, batch.queue))
+    )
+    forecasts = {} if verdict.refusal else batch.queue.join(draft, place)
+    by_recipient = {mailbox.addr: forecasts.get(mailbox.domain) for mailbox in draft.recipients}
+    return Preview(draft, verdict, place.policy_version, _expiry(draft, place), by_recipient)
 
 
 def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:

@@ -322,8 +322,29 @@ WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
   AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
 """
 
-ANY_CAP: Final[LiteralString] = """
-SELECT EXISTS (SELECT FROM reputation_allowance WHERE cap IS NOT NULL AND day >= ao_now()::date - 2) AS found
+# What waited for a domain's records is judged again by the claim like any other, now that they are right.
+RELEASE_RECHECKED: Final[LiteralString] = """
+WITH found AS (
+    SELECT d.id FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+    JOIN reputation_sendingdomain AS s ON s.id = l.domain_id
+    WHERE d.status = 'held' AND d.code = 'recheck' AND s.state = 'verified'
+    LIMIT %s FOR UPDATE OF d SKIP LOCKED
+), moved AS (
+    UPDATE outbox_delivery AS d
+    SET status = 'queued', code = '', next_attempt_at = greatest(d.next_attempt_at, ao_now())
+    FROM found WHERE d.id = found.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor, note)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'released', 'queued', 'verification', 'the records are right again'
+    FROM moved
+)
+SELECT lane_id, next_attempt_at AS due FROM moved
+"""
+
+ANY_RAMP: Final[LiteralString] = """
+SELECT EXISTS (SELECT FROM reputation_sendingdomain WHERE preset <> 'none')
+    OR EXISTS (SELECT FROM reputation_route WHERE preset <> 'none')
+    OR EXISTS (SELECT FROM reputation_organisationaldomain WHERE preset <> 'none') AS found
 """
 
 # An index-only scan beside the walk, as often as its own length allows.
@@ -505,9 +526,17 @@ def cancel_message(message_id: UUID, code: str, actor: str) -> int:
     return len(moved)
 
 
+def release_rechecked(limit: int = 1000) -> int:
+    """Queue what was held because its domain's records were wrong and are right again; how many deliveries."""
+    with transaction.atomic():
+        moved = sql.rows(RELEASE_RECHECKED, [limit])
+        _wake(moved)
+    return len(moved)
+
+
 def tally_waiting() -> int:
-    """Count what waits behind each ramp, for forecasts, if any cap concerns anybody; how many ramps changed."""
-    if not sql.one(ANY_CAP).found:
+    """Count what waits behind each ramp, for forecasts, if anything warms up at all; how many ramps changed."""
+    if not sql.one(ANY_RAMP).found:
         return 0
     return outlook.tally({row.ramp_id: row.n for row in sql.rows(COUNT_WAITING)})
 

@@ -143,15 +143,11 @@ class Lane(models.Model):
         ]
         indexes = [
             # claim: agents whose lanes may have due work, and their lanes, longest unvisited first
-            models.Index(
-                fields=["tier", "agent", "wake_at"], condition=Q(state="awake"), name="lane_awake"
-            ),
+            models.Index(fields=["tier", "agent", "wake_at"], condition=Q(state="awake"), name="lane_awake"),
             # claim: lanes to wake, and when the next one is due
             models.Index(fields=["tier", "wake_at"], condition=Q(state="asleep"), name="lane_asleep"),
             # claim: lanes that wait behind a ramp which has allowance again, agent by agent
-            models.Index(
-                fields=["ramp", "agent", "wake_at"], condition=Q(state="shut"), name="lane_shut"
-            ),
+            models.Index(fields=["ramp", "agent", "wake_at"], condition=Q(state="shut"), name="lane_shut"),
             # trip and resume: lanes that overlap a scope
             GinIndex(fields=["scopes"], name="lane_of_scope"),
         ]
@@ -311,6 +307,10 @@ class Delivery(models.Model):
             # expire: what waits past its life
             models.Index(
                 fields=["expires_at"], condition=Q(status__in=["held", *WAITING]), name="delivery_expiring"
+            ),
+            # release: what waits for its domain's records
+            models.Index(
+                fields=["lane"], condition=Q(status="held", code="recheck"), name="delivery_rechecked"
             ),
             # resend: uncertain ones whose stream says so
             models.Index(

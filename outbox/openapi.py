@@ -5,16 +5,17 @@ test holds them against these models. Requests are described by the models that 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 from ninja import NinjaAPI
 from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from outbox.fields import BatchIn, MessageIn
+from outbox.fields import BatchIn, MessageIn, PreflightIn
 from outbox.lifecycle import Status
 from outbox.problems import CODES, VIOLATIONS, Retry
 
@@ -183,6 +184,57 @@ class BatchAnswer(_Out):
     data: list[BatchItem | Problem]
 
 
+class ForecastTo(_Out):
+    to: str
+    forecast_at: AwareDatetime | None
+
+
+class ForecastDay(_Out):
+    day: date
+    cap: int | None = Field(description="The least of the caps that count; null is no cap.")
+    recipients: int
+
+
+class ForecastProvider(_Out):
+    provider: str
+    recipients: int
+    waiting: int = Field(description="Recipients that wait there already.")
+    forecast_at: AwareDatetime | None
+    days: list[ForecastDay] = Field(description="The first days; of a long plan not all.")
+
+
+class Foreseen(Decision):
+    verdict: Literal["release", "hold", "refuse"]  # type: ignore[assignment]
+
+
+class Preflight(_Out):
+    """What would happen now; nothing was written or reserved."""
+
+    status: int = Field(description="The status a post would be answered with.")
+    decision: Foreseen
+    problem: Problem | None = Field(description="The refusal a post would meet.")
+    expires_at: AwareDatetime | None
+    forecast_at: AwareDatetime | None = Field(description="When the last recipient would be through.")
+    deliveries: list[ForecastTo]
+    budget: dict[str, Budget]
+    recipients: int | None = None
+    providers: list[ForecastProvider] | None = Field(
+        None, description="Of a plan: how it goes on, by provider."
+    )
+
+
+class PreflightBatch(_Out):
+    """One answer per message, in order, each behind those before it."""
+
+    data: list[Preflight]
+    forecast_at: AwareDatetime | None
+    budget: dict[str, Budget]
+
+
+class PreflightAnswer(RootModel[Preflight | PreflightBatch]):
+    """What would happen now; nothing was written or reserved."""
+
+
 class Stop(_Out):
     scope: str
     since: AwareDatetime
@@ -207,6 +259,7 @@ ANSWERS: Final[Sequence[type[BaseModel]]] = (
     MessageList,
     EventList,
     BatchAnswer,
+    PreflightAnswer,
     Whoami,
     Problem,
 )
@@ -260,7 +313,7 @@ class DescribedAPI(NinjaAPI):
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**kwargs)
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-            *((model, "validation") for model in (MessageIn, BatchIn)),
+            *((model, "validation") for model in (MessageIn, BatchIn, PreflightIn)),
             *((model, "serialization") for model in ANSWERS),
         ]
         _, definitions = models_json_schema(models, ref_template=REF)

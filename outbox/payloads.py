@@ -28,6 +28,7 @@ from outbox.fields import (
     MAX_RECIPIENTS,
     AttachmentIn,
     ContextIn,
+    EstimateIn,
     MessageIn,
     line,
 )
@@ -80,6 +81,21 @@ class Draft:
         for mailbox in (*self.to, *self.cc, *self.bcc):
             found.setdefault(mailbox.canonical, mailbox)
         return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A plan of which only its size is known."""
+
+    recipients: int
+    run_id: str | None
+
+    @property
+    def draft(self) -> Draft:
+        """What the rules can say of it without knowing anybody or anything it says."""
+        nobody: tuple[Any, ...] = ()
+        empty = (nobody, nobody, nobody, nobody, "", "", None, nobody, nobody, nobody)
+        return Draft(None, *empty, None, None, 1, self.run_id, None, "", "", False, None, b"")
 
 
 def parse_json(body: bytes) -> Any:
@@ -135,6 +151,28 @@ def parse_batch(data: Any, *, now: datetime) -> list[Draft | Problem]:
     if len(items) > MAX_BATCH:
         raise _invalid([Violation("/messages", "too_many", f"A batch holds at most {MAX_BATCH} messages.")])
     return [_item(item, now, f"/messages/{number}") for number, item in enumerate(items)]
+
+
+def parse_preflight(data: Any, *, now: datetime) -> Draft | list[Draft | Problem] | Estimate:
+    """What is asked of a preflight: a message, a batch, or how many recipients a plan has.
+
+    Raises:
+        Refused: as of a message, of a batch, or validation_failed.
+    """
+    if isinstance(data, dict) and "messages" in data:
+        return parse_batch(data, now=now)
+    if isinstance(data, dict) and "recipients" in data:
+        return _estimate(data)
+    return parse_draft(data, now=now, idempotency_key=None)
+
+
+def _estimate(data: Any) -> Estimate:
+    try:
+        body = EstimateIn.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise _invalid([_violation(each, data, "") for each in found]) from None
+    return Estimate(body.recipients, body.run_id)
 
 
 def _item(data: Any, now: datetime, at: str) -> Draft | Problem:

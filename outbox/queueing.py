@@ -25,7 +25,7 @@ class Queue:
     def last(self, draft: Draft, place: Place) -> datetime | None:
         """When the last recipient of a draft would be through; None if not within three years."""
         ends = [self._at(provider, count, draft, place) for provider, count in self._wanted(draft).items()]
-        return max((end for end in ends if end), default=None) if all(ends) else None
+        return max((end for end in ends if end), default=place.now) if all(ends) else None
 
     def join(self, draft: Draft, place: Place) -> dict[str, datetime | None]:
         """Let an accepted draft stand in the queue; the forecast for each of its recipients' domains."""

@@ -3,7 +3,7 @@
 What pages and commands may call. ``declare`` says what an organisational domain is for; ``enrol`` makes a sending
 domain with its keys and the list of what to publish (``RecordCheck`` rows: one per record, ready to copy in
 ``expected``; more about each, its TTL and what it is for, from ``to_publish``); ``verify`` looks everything up, once
-for a person who asks and again by ``verify_due`` on schedule. While a check runs ``checking_since`` is set and
+for a person who asks and again by ``verify_due`` on schedule; ``tend_keys`` rotates keys. While a check runs ``checking_since`` is set and
 the rows checked since then are its progress.
 
 Guarantees: agents send only from below a domain dedicated to them (a trigger in the database says so too), never from
@@ -24,7 +24,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from reputation import alignment, keyring, publishing, sql
+from reputation import alignment, keyring, publishing, rotation, sql
 from reputation.lookups import Lookups
 from reputation.models import (
     Kind,
@@ -237,6 +237,26 @@ def verify_due(limit: int = 20) -> int:
         except Exception:
             log.exception("sending domain %s could not be checked", domain_id)
     return done
+
+
+def tend_keys() -> int:
+    """Rotate signing keys that are due, as far as the DNS shows the new ones; how many moves that were."""
+    with _asking(settings.AO_NAMESERVERS or None) as lookups:
+        return len(rotation.tend(keyring.now(), lookups.arriving))
+
+
+def tend_keys() -> int:
+    """One round over all signing keys by ``rotation``, and the lists of their domains after it; how many changes.
+
+    Raises:
+        BadMasterKey: a new key was due and there is nothing to seal it with; the lists follow at the next check.
+    """
+    with _asking(settings.AO_NAMESERVERS or None) as lookups:
+        told = rotation.tend(keyring.now(), lookups.arriving)
+    touched = SendingDomain.objects.filter(pk__in={event.key.domain_id for event in told})
+    for domain in touched.select_related("organisation", "route"):
+        to_publish(domain)
+    return len(told)
 
 
 def verify(domain_id: int, now: datetime | None = None) -> Checked | None:

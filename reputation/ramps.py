@@ -80,6 +80,13 @@ def share(provider: str) -> Fraction:
     return Fraction(SHARES.get(provider, SHARE_OF_THE_REST), 100)
 
 
+def spread(recipients: int) -> dict[str, int]:
+    """So many recipients over the families of mailbox providers, as lists are; what is left is of `other`."""
+    counts = {provider: int(recipients * share(provider)) for provider in SHARES}
+    counts["other"] += recipients - sum(counts.values())
+    return {provider: count for provider, count in counts.items() if count}
+
+
 def steps(preset: str, own_steps: Sequence[int], target: int, part: Fraction, hours: int) -> Steps:
     """The steps of a preset towards one provider, up to the target (recipients a day and provider).
 

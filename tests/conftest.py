@@ -18,6 +18,7 @@ from django.db import connections
 
 from config.embedded import Cluster, Urls, throwaway
 from config.settings import database as django_database
+from reputation import outlook
 
 TEMPLATE, LIVE = "migrated", "live"
 
@@ -70,6 +71,7 @@ def live_db(_live: Live, django_db_blocker: pytest.FixtureRequest) -> Iterator[U
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         _use(_live.urls)
         cache.clear()
+        outlook._remembered.clear()  # by keys that begin again
         yield _live.urls
         connections.close_all()
     with psycopg.connect(_live.urls.owner, autocommit=True) as owner:

@@ -267,6 +267,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
+            index=models.Index(condition=models.Q(('code', 'recheck'), ('status', 'held')), fields=['lane'], name='delivery_rechecked'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
             index=models.Index(condition=models.Q(('status', 'uncertain')), fields=['next_attempt_at'], name='delivery_uncertain'),
         ),
         migrations.AddConstraint(

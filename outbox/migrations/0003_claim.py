@@ -278,14 +278,15 @@ LULL = """
 -- Put visited lanes to the back of the rotation, to sleep until their next due delivery, behind their ramp, or aside for a
 -- stop. A lane that an accept has locked is left alone: its delivery cannot be seen yet. The locks are taken in a
 -- statement of their own, so that what is looked at is younger than they are: an accept either still holds its lane, or
--- is visible. A ramp that lanes wait behind is visited again when it allows more.
+-- is visible. A ramp that lanes wait behind is visited again when it allows more. Whether any does is asked by LIMIT 1:
+-- EXISTS would become a join that reads them all.
 CREATE FUNCTION ao_lull(visited bigint[], usable bigint[], ramps bigint[], naps float8[], never timestamptz)
 RETURNS void LANGUAGE plpgsql VOLATILE AS
 $$
 DECLARE
     ours bigint[] := ARRAY(SELECT l.id FROM outbox_lane AS l WHERE l.id = ANY (visited) ORDER BY l.id FOR UPDATE SKIP LOCKED);
 BEGIN
-    WITH found AS (
+    WITH found AS MATERIALIZED (
         SELECT seen.id, seen.id = ANY (usable) AS open, room.allowed = 0 AS spent, (
             SELECT min(next.at) FROM (VALUES (0), (1), (2)) AS rank (priority)
             CROSS JOIN LATERAL (
@@ -310,9 +311,10 @@ BEGIN
                            JOIN unnest(visited) WITH ORDINALITY AS v (id, turn) USING (id)
                            WHERE l.ramp_id = r.id ORDER BY v.turn DESC LIMIT 1), r.served)
     FROM ao_allowed(ramps) AS room
-    WHERE r.id = room.ramp_id AND EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut');
+    WHERE r.id = room.ramp_id
+        AND (SELECT true FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut' LIMIT 1);
     UPDATE reputation_ramp AS r SET opens_at = NULL WHERE r.id = ANY (ramps) AND r.opens_at IS NOT NULL
-        AND NOT EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut');
+        AND (SELECT true FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut' LIMIT 1) IS NULL;
 END
 $$;
 """

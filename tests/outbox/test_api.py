@@ -14,10 +14,11 @@ from django.db import connections
 from django.test import Client
 
 from outbox import api, ledger, openapi, story, waiting
-from outbox.models import ApiKey
+from outbox.models import Agent, ApiKey
 from outbox.problems import CODES
 from outbox.waiting import Bell
-from reputation import sql
+from reputation import outlook, sql
+from reputation.models import SendingDomain
 from tests import factories
 
 POST = {"to": "grace@example.org", "subject": "Your question", "text": "Hi Grace"}
@@ -634,7 +635,7 @@ def test_openapi_describes_every_operation_and_every_reference_is_there() -> Non
     assert document["openapi"].startswith("3.1")
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     operations = [each for path in document["paths"].values() for each in path.values()]
-    assert len(operations) == 7
+    assert len(operations) == 8
     for operation in operations:
         success = next(each for status, each in operation["responses"].items() if status in ("200", "202"))
         assert success["content"]["application/json"]["schema"]["$ref"] in known
@@ -684,3 +685,64 @@ def test_the_docs_describe_what_a_name_does_not_tell() -> None:
 def test_a_batch_does_not_pretend_to_heed_a_key_in_its_header(ada: Caller) -> None:
     answer = ada("POST", "/v1/messages/batch", {"messages": [POST]}, **{"Idempotency-Key": "k-1"})
     assert (answer.status_code, answer.data["code"]) == (400, "idempotency_key_invalid")
+
+
+# -- preflight
+
+
+def test_a_preflight_says_what_would_happen_and_writes_nothing(ada: Caller) -> None:
+    answer = ada("POST", "/v1/messages/preflight", POST)
+    assert answer.status_code == 200
+    assert (answer.data["status"], answer.data["decision"]["verdict"]) == (202, "release")
+    assert [each["to"] for each in answer.data["deliveries"]] == ["grace@example.org"]
+    assert answer.data["problem"] is None
+    assert ada("GET", "/v1/messages").data["data"] == []
+
+
+def test_a_preflight_shows_the_refusal_that_a_post_would_meet(ada: Caller) -> None:
+    answer = ada("POST", "/v1/messages/preflight", POST | {"from": "ceo@acme.test"})
+    posted = ada("POST", "/v1/messages", POST | {"from": "ceo@acme.test"})
+    assert answer.status_code == 200
+    assert answer.data["status"] == posted.status_code == 403
+    assert answer.data["problem"]["code"] == posted.data["code"] == "sender_not_in_lane"
+
+
+def test_a_preflight_of_a_batch_answers_each_item_behind_those_before_it(ada: Caller) -> None:
+    ramp(10, 20)
+    items = [POST | {"to": [f"p{n}.{m}@example.org" for m in range(5)]} for n in range(3)]
+    answer = ada("POST", "/v1/messages/preflight", {"messages": [*items, {"to": "no address"}]}).data
+    first, second, third, bad = answer["data"]
+    assert first["forecast_at"] <= second["forecast_at"] < third["forecast_at"] == answer["forecast_at"]
+    assert (bad["status"], bad["problem"]["code"]) == (422, "validation_failed")
+
+
+def test_a_plan_of_eighty_thousand_is_told_its_days(ada: Caller) -> None:
+    ramp(10, 20, 40, 80)
+    answer = ada("POST", "/v1/messages/preflight", {"recipients": 8_000, "run_id": "r-1"}).data
+    assert answer["recipients"] == sum(each["recipients"] for each in answer["providers"]) == 8_000
+    gmail = next(each for each in answer["providers"] if each["provider"] == "gmail")
+    assert sorted({day["cap"] for day in gmail["days"]}) == [10, 20, 40, 80]
+    assert gmail["forecast_at"] == answer["forecast_at"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"recipients": 0}, {"recipients": "5"}, {"recipients": 5, "to": "a@example.org"}, {"recipients": 1e9}],
+)
+def test_what_is_no_plan_is_refused(ada: Caller, body: dict[str, Any]) -> None:
+    refused(ada("POST", "/v1/messages/preflight", body), "validation_failed")
+
+
+def test_what_would_only_expire_behind_the_ramp_is_refused_at_the_door(ada: Caller) -> None:
+    Agent.objects.update(exempt=False)
+    ramp(1)
+    for number in range(7):
+        answer = ada("POST", "/v1/messages", POST | {"to": f"p{number}@example.org"})
+        outlook._remembered.clear()  # as after its two seconds
+        ledger.tally_waiting()
+    refused(answer, "forecast_past_expiry")
+
+
+def ramp(*steps: int) -> None:
+    """The sending domain warms up by these steps."""
+    SendingDomain.objects.update(preset="own", own_steps=list(steps))

@@ -18,7 +18,7 @@ from outbox.lifecycle import Status
 from outbox.models import Attempt, Delivery, Event, Lane
 from outbox.payloads import parse_draft
 from reputation import killswitch, sql
-from reputation.models import Stream
+from reputation.models import SendingDomain, Stream
 from tests import factories
 
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -471,3 +471,16 @@ def test_a_living_session_gives_back_what_it_claimed_without_knowing(caller: Cal
     found = dict(Delivery.objects.values_list("id", "status"))
     assert found == {known.id: "sending", cleared.id: "sending", lost.id: "queued"}
     assert [one.id for one in claim(session)] == [lost.id]
+
+
+def test_what_waited_for_its_domains_records_goes_on_when_they_are_right(
+    caller: Caller, session: int
+) -> None:
+    SendingDomain.objects.update(state="degraded")
+    post(caller, 2)
+    assert statuses() == ["held", "held"]
+    assert ledger.release_rechecked() == 0
+    SendingDomain.objects.update(state="verified")
+    assert ledger.release_rechecked() == 2
+    assert len(claim(session)) == 2
+    assert list(Event.objects.filter(kind="released").values_list("actor", flat=True)) == ["verification"] * 2
