@@ -6,6 +6,7 @@ Keys are the ones active now; what lies below our signatures is the same at ever
 """
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,9 +22,11 @@ from outbox.delivery import Envelope, Places, Route, Security
 from outbox.ledger import Claimed
 from reputation import signing, sql
 from reputation.providerlimits import connections
-from reputation.signing import Algorithm, Signer
+from reputation.signing import Algorithm, BadKey, Signer
 from reputation.standing import Standing, sealed_keys, standings
-from reputation.vault import vault
+from reputation.vault import BadMasterKey, Unsealable, vault
+
+logger = logging.getLogger(__name__)
 
 # Reports about a message come in for a while after it ended.
 TESTIMONY: Final = timedelta(days=30)
@@ -79,6 +82,7 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
     sheets = _sheets({one.message_id for one in claimed}, HEAVY)
     found = standings(sorted({one.domain_id for one in claimed}))
     signers = _signers(found)
+    routes = {domain: route for domain, place in found.items() if (route := _usable_route(place))}
     limits = connections()
     return [
         Job(
@@ -86,7 +90,7 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
             session,
             sheets.get(one.message_id),
             found.get(one.domain_id),
-            _route(found[one.domain_id]) if one.domain_id in found else None,
+            routes.get(one.domain_id),
             signers.get(one.domain_id, ()),
             Places(*limits[one.provider]) if one.provider in limits else None,
         )
@@ -118,7 +122,7 @@ def envelope(job: Job) -> Envelope:
         NotReady: there is no usable key, or the domain is disabled.
         ComposeMismatch, BadText, Unsignable: the content cannot be put on the wire as it was accepted.
     """
-    if job.sheet is None or job.standing is None or not job.signers:
+    if job.sheet is None or job.standing is None or job.route is None or not job.signers:
         raise NotReady(f"the lane of {job.claimed.id} cannot sign")
     claimed, standing = job.claimed, job.standing
     token = verp.make_token(claimed.id, (claimed.expires_at + TESTIMONY).date(), _verp_key())
@@ -177,18 +181,33 @@ def _signers(places: Mapping[int, Standing]) -> dict[int, tuple[Signer, ...]]:
     """Loaded keys of each domain that is open; a domain without an RSA key has none at all."""
     wanted = {key for place in places.values() for _, _, key in place.keys}
     sealed = sealed_keys(sorted(wanted)) if wanted else {}
-    return {
-        domain: tuple(
+    return {domain: _signers_of(place, sealed) for domain, place in places.items() if place.open}
+
+
+def _signers_of(place: Standing, sealed: Mapping[int, bytes]) -> tuple[Signer, ...]:
+    """All of a domain's signers or none: a key that cannot be opened stops its own domain, and no other."""
+    try:
+        return tuple(
             _signer(place.domain, selector, algorithm, sealed[key]) for algorithm, selector, key in place.keys
         )
-        for domain, place in places.items()
-        if place.open
-    }
+    except (BadMasterKey, Unsealable, BadKey, KeyError) as error:
+        logger.error(
+            "%s sends nothing: a signing key cannot be used (%s)", place.domain, type(error).__name__
+        )
+        return ()
 
 
 @functools.lru_cache(maxsize=1024)
 def _signer(domain: str, selector: str, algorithm: str, sealed: bytes) -> Signer:
     return signing.load(domain, selector, Algorithm(algorithm), vault().unseal(sealed))
+
+
+def _usable_route(standing: Standing) -> Route | None:
+    try:
+        return _route(standing)
+    except (BadMasterKey, Unsealable) as error:
+        logger.error("%s sends nothing: its relay's password cannot be used (%s)", standing.domain, error)
+        return None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -14,7 +14,7 @@ from outbox.keys import authenticate
 from outbox.payloads import parse_draft
 from outbox.press import Job, NotReady
 from reputation import providerlimits, signing
-from reputation.models import ProviderLimit, SendingDomain, SigningKey
+from reputation.models import ProviderLimit, Route, SendingDomain, SigningKey
 from reputation.vault import new_master_key, vault
 from tests import factories
 
@@ -109,6 +109,29 @@ def test_without_key_or_domain_nothing_is_composed(without: str) -> None:
     [again] = press.gather(job.session, [job.claimed])
     with pytest.raises(NotReady):
         press.envelope(again)
+
+
+@pytest.mark.parametrize("lost", ["key", "password"])
+def test_a_secret_that_cannot_be_opened_stops_its_own_domain_only(lost: str) -> None:
+    factories.stream()
+    give_key()
+    [mine] = jobs()
+    other = factories.agent("bob", stream=factories.stream("agents-sales", "sales.acme.test"))
+    broken = SendingDomain.objects.get(name="sales.acme.test")
+    if lost == "key":
+        SigningKey.objects.filter(domain=broken).update(private_sealed=b"garbage")
+    else:
+        good = bytes(SigningKey.objects.get(domain__name="agents.acme.test").private_sealed)
+        SigningKey.objects.filter(domain=broken).update(private_sealed=good)
+        broken.route = Route.objects.create(
+            name="relay", means="relay", host="r.test", password_sealed=b"garbage"
+        )
+        broken.save()
+    theirs = replace(mine.claimed, domain_id=broken.pk, agent=other.name)
+    good_job, bad_job = press.gather(mine.session, [mine.claimed, theirs])
+    assert press.envelope(good_job).content
+    with pytest.raises(NotReady):
+        press.envelope(bad_job)
 
 
 def test_megabytes_are_read_only_when_their_turn_has_come() -> None:
