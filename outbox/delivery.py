@@ -80,6 +80,11 @@ Host = tuple[str, str]  # name, address
 
 TELL_EVERY: Final = 3600.0  # seconds: once for each domain, not for each delivery
 
+# Phases in which the message was offered to nobody.
+_UNSPOKEN: Final = frozenset(
+    {Phase.RESOLVE, Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.AUTH}
+)
+
 _PROBLEMS: Final = {
     Problem.NO_SUCH_DOMAIN: Fault.NO_SUCH_DOMAIN,
     Problem.NULL_MX: Fault.NULL_MX,
@@ -204,7 +209,8 @@ class SmtpTransport:
 
     def _tell(self, domain: str, policy: Policy, reply: Reply) -> None:
         """What the policy would have forbidden, as far as it can be seen without a verified handshake."""
-        if reply.host and not (reply.tls and policy.matches(reply.host)) and domain not in self._told:
+        kept = bool(reply.tls) and policy.matches(reply.host)
+        if reply.phase not in _UNSPOKEN and not kept and domain not in self._told:
             self._told.add(domain)
             logger.warning(
                 "the MTA-STS policy of %s, in testing, does not allow %s %s",

@@ -153,7 +153,7 @@ class Opening:
         if not offered:
             raise Ended(Fault.TLS_MISSING, "the server does not offer STARTTLS")
         verified = self._security is Security.STARTTLS
-        context = _tls_context(verified=verified, ca_file=self._route.ca_file)
+        context = _tls_context(verified=verified, ca_file=self._route.ca_file if verified else "")
         await self._smtp.starttls(tls_context=context, timeout=self._timeouts.tls)
         try:
             await self._ehlo()  # RFC 3207 4.2: what was said in plain is forgotten

@@ -220,6 +220,18 @@ async def test_what_a_policy_in_testing_would_forbid_is_logged_once_a_domain(
 
 
 @on_both_loops
+async def test_a_policy_in_testing_has_nothing_to_say_where_nothing_was_sent(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(greeting=b"421 4.3.2 later\r\n")
+    policies = Policies(one=Policy(Mode.TESTING, ("mx.one.test",), 600))
+    async with server.listening(), transport(policy_for=policies) as out:
+        with caplog.at_level(logging.WARNING, "outbox.delivery"):
+            assert (await send(out, route(server, authority))).code == 421
+    assert caplog.records == []
+
+
+@on_both_loops
 async def test_a_relay_is_ours_and_needs_no_policy(authority: Authority) -> None:
     server, policies = Server(), Policies(one=ENFORCED)
     async with server.listening(), transport(policy_for=policies) as out:

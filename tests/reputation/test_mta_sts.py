@@ -1,6 +1,8 @@
 """MTA-STS records and policy files, read as RFC 8461 has them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reputation.mta_sts import MAX_AGE, MAX_SIZE, BadPolicy, Mode, Policy, parse, record_id
 
@@ -97,6 +99,34 @@ BAD = [
 def test_what_is_not_a_policy_is_refused_and_said_why(content: bytes, why: str) -> None:
     with pytest.raises(BadPolicy, match=why):
         parse(content)
+
+
+LINES = st.sampled_from(
+    [
+        "version: STSv1",
+        "mode: enforce",
+        "mode: none",
+        "mx: a.test",
+        "mx: *.a.test",
+        "mx: *",
+        "max_age: 1",
+        "x: \u00fc",
+        "",
+    ]
+)
+FILES = st.one_of(
+    st.binary(max_size=200), st.lists(LINES, max_size=12).map(lambda lines: "\n".join(lines).encode())
+)
+
+
+@given(FILES)
+def test_any_bytes_are_a_whole_policy_or_none(content: bytes) -> None:
+    try:
+        found = parse(content)
+    except BadPolicy:
+        return
+    assert found.hosts or found.mode is Mode.NONE
+    assert all(found.matches(host.replace("*", "any")) for host in found.hosts)
 
 
 MATCHES = [
