@@ -3,8 +3,8 @@
 What pages and commands may call. ``declare`` says what an organisational domain is for; ``enrol`` makes a sending
 domain with its keys and the list of what to publish (``RecordCheck`` rows: one per record, ready to copy in
 ``expected``; more about each, its TTL and what it is for, from ``to_publish``); ``verify`` looks everything up, once
-for a person who asks and again by ``verify_due`` on schedule; ``tend_keys`` rotates keys. While a check runs ``checking_since`` is set and
-the rows checked since then are its progress.
+for a person who asks and again by ``verify_due`` on schedule; ``tend_keys`` rotates keys. While a check runs
+``checking_since`` is set, and the rows checked since then are its progress.
 
 Guarantees: agents send only from below a domain dedicated to them (a trigger in the database says so too), never from
 below a protected one. A verified domain degrades only when a second resolver saw the same, and never because nobody
@@ -237,12 +237,6 @@ def verify_due(limit: int = 20) -> int:
         except Exception:
             log.exception("sending domain %s could not be checked", domain_id)
     return done
-
-
-def tend_keys() -> int:
-    """Rotate signing keys that are due, as far as the DNS shows the new ones; how many moves that were."""
-    with _asking(settings.AO_NAMESERVERS or None) as lookups:
-        return len(rotation.tend(keyring.now(), lookups.arriving))
 
 
 def tend_keys() -> int:

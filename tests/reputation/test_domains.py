@@ -521,6 +521,20 @@ def test_a_domain_is_due_by_its_state(live_db: Any, kind, age, checked, doubt, e
     assert (domains.due(now) == [domain.pk]) is expected
 
 
+# -- keys ----------------------------------------------------------------------------------------------------
+
+
+def test_the_round_over_the_keys_lists_what_it_made(dns: Dns) -> None:
+    domain = verified(dns)
+    assert domains.tend_keys() == 0
+    old = timezone.now() - timedelta(days=200)
+    domain.keys.filter(algorithm="rsa-sha256").update(activated_at=old)
+    assert domains.tend_keys() == 1
+    new = domain.keys.get(state="created")
+    row = domain.records.get(purpose=f"dkim-{new.selector}")
+    assert (row.verdict, row.needed) == ("unchecked", False)
+
+
 # -- commands ------------------------------------------------------------------------------------------------
 
 WORDS = ["enrol", NAME, "--stream", "the-agents", "--sender", SENDER]
