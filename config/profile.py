@@ -32,6 +32,7 @@ class Ports:
     smtp: int
     relay: int
     postgresql: int
+    policies: int
 
     @classmethod
     def following(cls, port: str) -> Ports:
@@ -40,11 +41,12 @@ class Ports:
         if not 1024 <= web <= 65535:
             raise ValueError(f"PORT wants a number from 1024 to 65535, not {port!r}")
         first = FIRST_PORT + web % BLOCKS * BLOCK
-        return cls(web, *range(first, first + 5))
+        return cls(web, *range(first, first + BLOCK))
 
     def taken(self) -> list[int]:
         """Those somebody listens on already."""
-        return [port for port in (self.web, self.returns, self.dns, self.smtp, self.relay) if _answers(port)]
+        asked = (self.web, self.returns, self.dns, self.smtp, self.relay, self.policies)
+        return [port for port in asked if _answers(port)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "WORKERS": os.environ.get("WORKERS") or str(max(1, (os.cpu_count() or 2) - 1)),
         "AO_NAMESERVERS": f"127.0.0.1:{ports.dns}",
         "AO_SMTP_PORT": str(ports.smtp),
+        "AO_STS_PORT": str(ports.policies),
+        "AO_CA_FILE": str(places.var / "certificates" / "ca.pem"),
         "AO_RETURNS": f"127.0.0.1:{ports.returns}",
         "AO_ALLOW_TEST_NAMES": "1",
         "AO_ALLOW_LOOPBACK": "1",
