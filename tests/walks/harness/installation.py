@@ -318,9 +318,12 @@ class Installation:
             str(self.folder / "kept"),
         ]
         words += ["--zone-file", str(self.template.shared / "zone.json"), "--control-port", "0"]
+        words += ["--policy-port", "0"]
         line = self._start(Process, "simulator", words).until_said("simulator ready")
         ports = dict(re.findall(r"(\S+)=127\.0\.0\.1:(\d+)", line))
         self.env |= {"AO_NAMESERVERS": f"127.0.0.1:{ports['dns']}", "AO_SMTP_PORT": ports["smtp"]}
+        ca_file = self.template.shared / "certificates" / "ca.pem"
+        self.env |= {"AO_STS_PORT": ports["policy"], "AO_CA_FILE": str(ca_file)}
 
     def _start(self, kind: type[P], name: str, words: Sequence[str], env: Mapping[str, str] = {}) -> P:
         log = self.folder / f"{name}-{len(self.processes)}.log"
