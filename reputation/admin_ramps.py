@@ -33,7 +33,13 @@ class FamilyFilter(admin.SimpleListFilter):
 
 
 class RampProviderFilter(FamilyFilter):
+    """Providers that there are ramps towards."""
+
     column = "provider"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        known = Ramp.objects.order_by("provider").values_list("provider", flat=True).distinct()
+        return [(provider, provider) for provider in known]
 
 
 class RampList(ChangeList):
@@ -77,9 +83,9 @@ class RampAdmin(ReadOnly):
         told = {"tile": tile, "subtitle": str(obj), "happenings": overview.happenings([obj])}
         return super().render_change_form(request, context | told, add, change, form_url, obj)
 
-    @admin.display(description="evidence")
-    def held(self, ramp: Ramp) -> SafeString | str:
-        return chip("held") if ramp.holding else "-"
+    @admin.display(description="evidence", empty_value="")
+    def held(self, ramp: Ramp) -> SafeString | None:
+        return chip("held") if ramp.holding else None
 
     @admin.display(description="newest day")
     def last_day(self, ramp: Any) -> str:

@@ -26,6 +26,7 @@ LINE: Final = 5_000
 COUNTED: Final = "gmail"  # the family of personal accounts
 NEAR: Final = 0.8  # of the line, from here on a person should know
 SHOWN_DAYS: Final = 14
+DAY: Final = timedelta(days=1)
 UNBUILT: Final = "not built yet"
 
 # The least of several decides.
@@ -68,6 +69,7 @@ class Volume:
     yesterday: int
     most: int
     most_on: date | None
+    fullest: int = 0  # two days that follow each other
 
     @property
     def day(self) -> int:
@@ -112,7 +114,7 @@ def requirements(domains: Sequence[SendingDomain]) -> list[Requirement]:
 
 def last_day(organisations: Iterable[OrganisationalDomain], at: datetime) -> Mapping[str, int]:
     """Recipients with personal Gmail accounts within the last 24 hours, at most, by organisational domain."""
-    yesterday = day_of(at, WHOLE_DAY.zone) - timedelta(days=1)
+    yesterday = day_of(at, WHOLE_DAY.zone) - DAY
     mine = Allowance.objects.filter(
         day__gte=yesterday,
         ramp__kind=Ramp.Kind.ORGANISATION,
@@ -148,7 +150,8 @@ def _days(organisation: OrganisationalDomain) -> Mapping[str, Mapping[date, int]
 def _volume(provider: str, days: Mapping[date, int], today: date) -> Volume:
     most_on = max(days, key=lambda day: days[day], default=None)
     most = days[most_on] if most_on else 0
-    return Volume(provider, days.get(today, 0), days.get(today - timedelta(days=1), 0), most, most_on)
+    fullest = max((used + days.get(day - DAY, 0) for day, used in days.items()), default=0)
+    return Volume(provider, days.get(today, 0), days.get(today - DAY, 0), most, most_on, fullest)
 
 
 def _column(days: Mapping[date, int], today: date, ago: int) -> Column:
@@ -158,12 +161,11 @@ def _column(days: Mapping[date, int], today: date, ago: int) -> Column:
 
 def _stands(counted: Volume) -> tuple[str, str]:
     if counted.most >= LINE:
-        return (
-            "bulk",
-            f"A bulk sender since {counted.most_on} or before, with {counted.most:,} on one day: that is for ever.",
-        )
-    if counted.day >= LINE:
-        return "close", f"Up to {counted.day:,} within 24 hours: the bulk line of {LINE:,} may be passed."
+        words = f"A bulk sender for ever: {counted.most:,} on {counted.most_on} passed the line of {LINE:,}."
+        return "bulk", words
+    if counted.fullest >= LINE:
+        words = f"Up to {counted.fullest:,} within 24 hours may have passed the line of {LINE:,}, which is for ever."
+        return "close", words
     verdict = "close" if counted.day >= NEAR * LINE else "below"
     return verdict, f"Up to {counted.day:,} within the last 24 hours; the bulk line is {LINE:,}."
 

@@ -69,6 +69,8 @@ class RouteForm(RouteModelForm):
     class Meta:
         model = Route
         fields = "__all__"
+        # of the relay: not the one by which whoever fills this in is logged in
+        widgets = {"username": forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})}
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data

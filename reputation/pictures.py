@@ -157,14 +157,14 @@ def volume(columns: Sequence[Column], line: int, title: str, called: str) -> str
     scale = _Scale(max([line * 1.1, *(column.count for column in columns)]), top, bottom)
     slot = (RIGHT - LEFT) / max(len(columns), 1)
     drawn: list[svg.Element] = [*_grid(scale)]
-    every = max(round(len(columns) / 7), 1)
+    every = max(round(len(columns) / 5), 1)
     for place, column in enumerate(columns):
         x, y = LEFT + place * slot, scale.y(column.count)
         label = f"{column.name}: {column.count:,}"
         shape = _rect(x + 1, y, slot - 2, bottom - y, "used", "today" if column.now else "past")
         drawn.append(svg.G(elements=[_title(label), shape]))
         if (len(columns) - 1 - place) % every == 0:
-            drawn.append(_text(x + slot / 2, bottom + 14, column.name, "middle"))
+            drawn.append(_below(x + slot / 2, bottom + 14, column.name))
     drawn.append(_line(LEFT, scale.y(line), RIGHT, scale.y(line), "limit"))
     drawn.append(_text(LEFT + 2, scale.y(line) - 4, called))
     return _picture(high, title, f"The line is at {line:,} recipients.", drawn)
@@ -213,13 +213,10 @@ def _dates(bars: Sequence[Bar], slot: float, y: float) -> Iterator[svg.Element]:
     now = next((place for place, bar in enumerate(bars) if bar.when is When.TODAY), None)
     for place, bar in enumerate(bars):
         x = LEFT + (place + 0.5) * slot
-        at_edge = x > RIGHT - 16
-        where = (RIGHT if at_edge else x, y)
-        anchor = "end" if at_edge else "middle"
         if place == now:
-            yield _text(*where, "today", anchor, "today")
+            yield _below(x, y, "today", "today")
         elif bar.day.weekday() == 0 and (now is None or abs(place - now) * slot > 34):
-            yield _text(*where, f"{bar.day.day} {bar.day:%b}", anchor)
+            yield _below(x, y, f"{bar.day.day} {bar.day:%b}")
 
 
 def _whisker(row: Share, y: float, unit: float) -> Iterator[svg.Element]:
@@ -278,6 +275,12 @@ def _title(words: str) -> svg.Element:
 
 def _text(x: float, y: float, words: str, *classes: str) -> svg.Element:
     return svg.Text(x=round(x, 1), y=round(y, 1), text=escape(words), class_=[*classes] or None)
+
+
+def _below(x: float, y: float, words: str, *classes: str) -> svg.Element:
+    """A label in the middle below something, or at the edge where it would stick out."""
+    at_edge = x > RIGHT - 18
+    return _text(RIGHT if at_edge else x, y, words, "end" if at_edge else "middle", *classes)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, *classes: str) -> svg.Element:

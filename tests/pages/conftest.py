@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.testcases import LiveServerThread, _StaticFilesHandler
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
 
 
 class _Server(LiveServerThread):

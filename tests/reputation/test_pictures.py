@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, timedelta
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -147,6 +148,18 @@ def test_a_volume_below_and_above_its_line_lies_below_and_above_it() -> None:
     )
     [line], (below, above) = of_class(root, "limit"), of_class(root, "used")
     assert float(above.get("y", "nan")) <= float(line.get("y1", "nan")) <= float(below.get("y", "nan"))
+
+
+@pytest.mark.parametrize("count", [2, 7, 14, 24, 31])
+def test_the_columns_of_a_volume_are_named_as_far_as_there_is_room(count: int) -> None:
+    columns = [Column(f"{n + 1} Nov", n) for n in range(count)]
+    root = drawn(pictures.volume(columns, 5, "t", "bulk"))
+    places = [
+        float(each.get("x", "nan")) for each in root.iter(f"{SVG}text") if str(each.text).endswith("Nov")
+    ]
+    assert 2 <= len(places) <= 7
+    assert min(after - before for before, after in pairwise(places)) > 40
+    assert root.findall(f".//{SVG}text")[-2].text == f"{count} Nov"
 
 
 @pytest.mark.parametrize(
