@@ -16,6 +16,7 @@ EDITED: Final = (
     "outbox.apikey",
     "reputation.stream",
     "reputation.sendingdomain",
+    "reputation.organisationaldomain",
     "reputation.route",
 )
 
@@ -24,7 +25,9 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "deliverability": {
         **dict.fromkeys(EDITED, ("add", "change")),
         "reputation.signingkey": ("add", "change"),
-        "reputation.providersuffix": ("add", "change", "delete"),
+        **dict.fromkeys(
+            ("reputation.providersuffix", "reputation.providerlimit"), ("add", "change", "delete")
+        ),
     },
     "reviewers": {},
     "responders": {},

@@ -36,10 +36,22 @@ def test_everybody_may_look_and_nobody_may_touch_what_the_ledger_rules(group: st
         ("deliverability", "outbox.change_agent", True),
         ("deliverability", "outbox.add_apikey", True),
         ("deliverability", "reputation.change_signingkey", True),
+        ("deliverability", "reputation.add_sendingdomain", True),  # enrols
+        ("deliverability", "reputation.change_sendingdomain", True),  # has it checked, retires it
+        ("deliverability", "reputation.add_signingkey", True),  # rotates
+        ("deliverability", "reputation.change_organisationaldomain", True),  # declares
+        ("deliverability", "reputation.delete_organisationaldomain", False),
         ("deliverability", "reputation.delete_providersuffix", True),
+        ("deliverability", "reputation.change_providerlimit", True),
+        ("deliverability", "reputation.change_ramp", False),  # rules move ramps
         ("deliverability", "outbox.delete_agent", False),  # its name is part of scopes for ever
         ("reviewers", "outbox.change_agent", False),
+        ("reviewers", "reputation.change_sendingdomain", False),
+        ("reviewers", "reputation.view_ramp", True),
         ("responders", "reputation.change_signingkey", False),
+        ("responders", "reputation.add_sendingdomain", False),
+        ("responders", "reputation.change_organisationaldomain", False),
+        ("responders", "reputation.view_sendingdomain", True),
     ],
 )
 def test_what_else_a_group_may(group: str, permission: str, may: bool) -> None:
