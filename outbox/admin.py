@@ -65,7 +65,7 @@ class AgentAdmin(FixedOnce):
     change_form_template = "admin/outbox/agent/change_form.html"
     fixed = ("name",)
     inlines = (ApiKeyInline,)
-    list_display = ("name", "stream", "enabled", "exempt", "limits", "owner")
+    list_display = ("name", "stream", "enabled", "exempt_now", "limits", "owner")
     list_filter = ("enabled", "exempt", "stream")
     list_select_related = ("stream", "owner")
     search_fields = ("name", "stream__name", "owner__username")
@@ -87,6 +87,10 @@ class AgentAdmin(FixedOnce):
             },
         ),
     )
+
+    @admin.display(description="exempt", ordering="exempt")
+    def exempt_now(self, agent: Agent) -> str:
+        return "yes" if agent.exempt else "no"
 
     @admin.display(description="limits: requests; recipients")
     def limits(self, agent: Agent) -> str:

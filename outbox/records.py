@@ -84,13 +84,27 @@ class MessageAdmin(Told):
     named = staticmethod(searching.message_query)
     tell = staticmethod(telling.of_message)
     told_with = ("agent", "stream", "domain", "run")
-    search_help_text = "A msg_ or dlv_ id, a recipient's address, a Message-ID, or a run."
+    search_help_text = (
+        "A msg_ or dlv_ id, a recipient's address, a Message-ID, a run, or subject: and words of one."
+    )
     list_display = (clock("created_at", "accepted"), "line", "to", "standing", "agent", "stream", "name")
     list_filter = (RunFilter, PeriodFilter, StatusFilter, "agent", "stream")
     list_select_related = ("agent", "stream")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return MessageList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        wanted = searching.subject_of(search_term)
+        if not wanted:
+            return super().get_search_results(request, queryset, search_term)
+        if not any(request.GET.get(bound) for bound in searching.BOUNDS):
+            queryset = queryset.filter(searching.lately())
+            said = f"Subjects of the past {searching.SUBJECT_DAYS} days. Choose a period to look in others."
+            self.message_user(request, said)
+        return queryset.filter(subject__icontains=wanted), False
 
     @admin.display(description="message")
     def name(self, message: Message) -> str:

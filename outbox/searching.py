@@ -1,8 +1,8 @@
 """How people find messages: the words they search by, and the filters beside a list.
 
 Guarantees: every search is one that an index answers, whatever was typed: an id, an address, a Message-ID or a
-run's name. Times become keys, since keys sort by time. Refuses to look for words in subjects or bodies: that
-would read everything.
+run's name. Words in a subject (``subject: invoice``) are looked for within a period only, one range of the key. Times
+become keys, since keys sort by time. Refuses to look for words in bodies: that would read everything.
 """
 
 from collections.abc import Iterator
@@ -39,6 +39,8 @@ PERIODS: Final = {
     "30d": ("Past 30 days", timedelta(days=30)),
 }
 BOUNDS: Final = ("past", "since", "until")
+SUBJECT: Final = "subject:"
+SUBJECT_DAYS: Final = 7
 BAD_PERIOD: Final = "A period wants dates and times such as 2026-11-22T04:00 (UTC). Choose them again."
 
 
@@ -61,6 +63,17 @@ def message_query(words: str) -> Q:
         return Q(addresses__overlap=_spellings(words))
     # asked first, since a subquery of no run made the planner read every message
     return Q(run__in=list(Run.objects.filter(name=words).values_list("pk", flat=True)[:1000]))
+
+
+def subject_of(words: str) -> str:
+    """The words of a subject that these ask for, or nothing."""
+    beginning, rest = words[: len(SUBJECT)], words[len(SUBJECT) :]
+    return rest.strip() if beginning.lower() == SUBJECT else ""
+
+
+def lately() -> Q:
+    """Of the days in which subjects are looked for when nobody has chosen a period."""
+    return Q(pk__gte=_floor(timezone.now() - timedelta(days=SUBJECT_DAYS)))
 
 
 def delivery_query(words: str) -> Q:

@@ -251,6 +251,27 @@ def test_messages_are_filtered_by_agent_stream_status_run_and_time(mail: list[UU
         assert listed(client, Message, "msg", **query) == found, query
 
 
+def test_messages_are_found_by_words_of_their_subject_within_a_period(mail: list[UUID]) -> None:
+    client, (first, second, third) = root(), mail
+    for query, found in [
+        ({"q": "subject: secon"}, {second}),
+        ({"q": "Subject:IR"}, {first, third}),
+        ({"q": "subject:%"}, set()),  # no pattern
+        ({"q": "subject: third", "past": "1h"}, {third}),
+        ({"q": "subject: third", "until": "2026-01-01T00:00"}, set()),
+        ({"q": "second"}, set()),  # a run's name
+    ]:
+        assert listed(client, Message, "msg", **query) == found, query
+
+
+def test_subjects_are_looked_for_in_one_range_of_the_key(mail: list[UUID]) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert "Subjects of the past 7 days" in shown(root(), changelist(Message), q="subject: x")
+    asked = [query["sql"] for query in captured if "UPPER" in query["sql"]]
+    assert asked
+    assert all('"outbox_message"."id" >=' in statement for statement in asked)
+
+
 def test_a_bad_period_says_what_a_good_one_is(mail: list[UUID]) -> None:
     assert "2026-11-22T04:00" in shown(root(), changelist(Message), since="yesterday")
 

@@ -121,3 +121,12 @@ def test_searching_filtering_and_issuing_a_key_need_no_javascript(
     page.click(f"tr:has-text('{ApiKey.objects.get(name='laptop').prefix}') >> text=revoke")
     page.click("input[type=submit][value=Revoke]")
     assert ApiKey.objects.get(name="laptop").revoked_at is not None
+
+
+@pytest.mark.parametrize(("scheme", "ground"), [("light", "rgba(0, 0, 0, 0)"), ("dark", "rgb(18, 23, 27)")])
+def test_the_documentation_of_the_api_follows_the_scheme(
+    window: Windows, ada: Agent, scheme: str, ground: str
+) -> None:
+    page = window(root(), "phone", scheme).open("/v1/docs")
+    page.wait_for_selector(".opblock")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == ground
