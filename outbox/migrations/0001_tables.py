@@ -119,6 +119,38 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Quarantine',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('source', models.CharField(max_length=32)),
+                ('envelope_to', models.CharField(max_length=320)),
+                ('why', models.CharField(choices=[('unreadable', 'breaks a parser'), ('unknown', 'no report we know'), ('person', 'to postmaster or abuse'), ('dmarc', 'DMARC report'), ('tlsrpt', 'TLS report')], max_length=12)),
+                ('detail', models.TextField(blank=True)),
+                ('delivery_id', models.UUIDField(blank=True, help_text='Whose return-path it came to.', null=True)),
+                ('digest', models.BinaryField(help_text='SHA-256 of the content.', max_length=32)),
+                ('content', models.BinaryField()),
+            ],
+            options={
+                'verbose_name_plural': 'quarantine',
+                'indexes': [models.Index(fields=['at'], name='quarantine_age')],
+                'constraints': [models.UniqueConstraint(fields=('envelope_to', 'digest'), name='quarantined_once'), models.CheckConstraint(condition=models.Q(('why__in', ['unreadable', 'unknown', 'person', 'dmarc', 'tlsrpt'])), name='quarantine_why_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ReturnCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('source', models.CharField(max_length=32)),
+                ('end', models.CharField(max_length=16)),
+                ('messages', models.PositiveBigIntegerField()),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('day', 'source', 'end'), name='one_count_of_returns')],
+            },
+        ),
+        migrations.CreateModel(
             name='Run',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -187,6 +219,22 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'deliveries',
             },
+        ),
+        migrations.CreateModel(
+            name='Signal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('bounced', 'Bounced'), ('delivered', "delivered: a relay's report"), ('delayed', 'Delayed'), ('complained', 'Complained'), ('unsubscribed', 'Unsubscribed')], max_length=12)),
+                ('at', models.DateTimeField()),
+                ('source', models.CharField(help_text='Which door it came through.', max_length=32)),
+                ('reason', models.CharField(help_text='Why, in the closed list of outbox.reports.', max_length=32)),
+                ('code', models.TextField(blank=True, help_text='The final code it gives its delivery.')),
+                ('hard', models.BooleanField(default=False, help_text='The address is gone for good.')),
+                ('status', models.CharField(blank=True, help_text='Enhanced status code, RFC 3463.', max_length=16)),
+                ('reporter', models.CharField(blank=True, help_text='Who says so, by its own word.', max_length=255)),
+                ('text', models.TextField(blank=True)),
+                ('delivery', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='signals', to='outbox.delivery')),
+            ],
         ),
         migrations.CreateModel(
             name='Answer',
@@ -320,5 +368,17 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='delivery',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'refused'), _negated=True), ('code__in', ['by_policy', 'by_reviewer']), _connector='OR'), name='delivery_refused_code'),
+        ),
+        migrations.AddIndex(
+            model_name='signal',
+            index=models.Index(fields=['at'], name='signal_age'),
+        ),
+        migrations.AddConstraint(
+            model_name='signal',
+            constraint=models.UniqueConstraint(fields=('delivery', 'kind'), name='one_signal_of_a_kind'),
+        ),
+        migrations.AddConstraint(
+            model_name='signal',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['bounced', 'delivered', 'delayed', 'complained', 'unsubscribed'])), name='signal_kind_known'),
         ),
     ]
