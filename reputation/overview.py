@@ -16,7 +16,7 @@ from reputation import keyring, pictures, publishing
 from reputation.domains import CHECK_GIVEN_UP
 from reputation.models import KeyEvent, Ramp, RampEvent, RecordCheck, SendingDomain, SigningKey
 from reputation.pictures import Age
-from reputation.tiles import Tile, drawn, plan_of, tiles
+from reputation.tiles import Tile, drawn, plan_of, shared, tiles
 from reputation.viewing import chip, stamp, visible
 
 EVENTS: Final = 15
@@ -118,7 +118,7 @@ class Overview:
     words: str
     steps: Sequence[str]
     records: Records
-    tiles: Sequence[Tile]
+    tiles: Sequence[tuple[Tile, Sequence[str]]]
     keys: Sequence[KeyShown]
     ages: SafeString
     happenings: Sequence[Happening]
@@ -130,7 +130,7 @@ def of_domain(domain: SendingDomain, asked_at: datetime | None = None) -> Overvi
     checked, keys = records(domain, asked_at), _keys(domain)
     ramps = list(Ramp.objects.filter(kind=Ramp.Kind.DOMAIN, key=domain.name).order_by("provider"))
     ages = pictures.ages(_ages(keys, domain.rotate_after_days, at), f"Ages of the keys of {domain}")
-    lanes = tiles(ramps, at, plan_of(domain))
+    lanes, beside = tiles(ramps, at, plan_of(domain)), shared(domain, at)
     return Overview(
         domain=domain,
         at=stamp(at),
@@ -139,7 +139,7 @@ def of_domain(domain: SendingDomain, asked_at: datetime | None = None) -> Overvi
         words=STATE_WORDS[domain.state],
         steps=[*_steps(domain, checked, keys), *map(_step_of, lanes)],
         records=checked,
-        tiles=lanes,
+        tiles=[(tile, beside.get(tile.ramp.provider, ())) for tile in lanes],
         keys=[_key(key) for key in keys],
         ages=drawn(ages),
         happenings=happenings(ramps, keys),

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.utils.safestring import SafeString, mark_safe
 
 from reputation import forecasts, hours, pictures, ramps, rates
@@ -117,6 +118,18 @@ def tiles(shown: Sequence[Ramp], at: datetime, plan: Plan | None) -> list[Tile]:
         days[row.ramp_id].append(row)
     marks = _marks(shown, since, zone)
     return [_Drawing(ramp, days[ramp.pk], marks[ramp.pk], at, today, plan).tile() for ramp in shown]
+
+
+def shared(domain: SendingDomain, at: datetime) -> Mapping[str, Sequence[str]]:
+    """By provider, how far what the domain shares with others has come today: of all allowances the least counts."""
+    mine = Q(ramp__kind=Ramp.Kind.ORGANISATION, ramp__key=domain.organisation.name)
+    if domain.route.source_address:
+        mine |= Q(ramp__kind=Ramp.Kind.SOURCE, ramp__key=domain.route.source_address)
+    today = hours.day_of(at, WHOLE_DAY.zone)
+    words: dict[str, list[str]] = defaultdict(list)
+    for row in Allowance.objects.filter(mine, day=today).select_related("ramp").order_by("ramp__kind"):
+        words[row.ramp.provider].append(f"{row.ramp.key}: {in_words(row)}")
+    return words
 
 
 def valve(ramp: Ramp) -> SafeString:

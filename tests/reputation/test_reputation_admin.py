@@ -1,21 +1,28 @@
 """The admin of reputation: what people enter, what is refused of it, and what never comes out."""
 
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from reputation import killswitch
 from reputation.models import (
+    Allowance,
     KnownDomain,
     OpenStop,
+    ProviderLimit,
     ProviderSuffix,
+    Ramp,
+    RampEvent,
     Route,
     SendingDomain,
     Stream,
     SwitchEvent,
+    TlsPolicy,
 )
 from reputation.vault import new_master_key, vault
 from tests import factories
@@ -110,6 +117,15 @@ def make_rows(model: Any, count: int) -> None:
             stream = factories.stream(f"s{number}", f"s{number}.acme.test")
             route = Route.objects.create(name=f"r{number}", ehlo="mta.acme.test")
             SendingDomain.objects.filter(stream=stream).update(route=route)
+        elif model in {Ramp, RampEvent}:
+            ramp = Ramp.objects.create(kind="domain", key=f"d{number}.test", provider="gmail")
+            RampEvent.objects.create(ramp=ramp, at="2026-11-22T00:00Z", kind="advanced", step=1)
+            begin = datetime(2026, 11, 22, tzinfo=UTC)
+            Allowance.objects.create(ramp=ramp, day=begin.date(), opens_at=begin, closes_at=begin, cap=10)
+        elif model is ProviderLimit:
+            model.objects.create(family=f"family{number}")
+        elif model is TlsPolicy:
+            model.objects.create(domain=f"d{number}.test", expires_at="2026-11-22T00:00Z")
         elif model is ProviderSuffix:
             model.objects.create(suffix=f"mx{number}.test", family=f"family{number % 3}")
         elif model is KnownDomain:
@@ -118,9 +134,10 @@ def make_rows(model: Any, count: int) -> None:
             killswitch.trip(f"agent:a{number}", who="root", why="")
 
 
-@pytest.mark.parametrize(
-    "model", [Stream, SendingDomain, Route, ProviderSuffix, KnownDomain, OpenStop, SwitchEvent]
-)
+READ_ONLY = [KnownDomain, OpenStop, SwitchEvent, Ramp, RampEvent, TlsPolicy]
+
+
+@pytest.mark.parametrize("model", [Stream, SendingDomain, Route, ProviderSuffix, ProviderLimit, *READ_ONLY])
 def test_a_list_costs_the_same_for_5_rows_and_for_45(live_db: Any, model: Any) -> None:
     client, costs = root(), []
     for count in (5, 45):
@@ -131,6 +148,41 @@ def test_a_list_costs_the_same_for_5_rows_and_for_45(live_db: Any, model: Any) -
         costs.append(len(captured))
     filters = 2 if model is SendingDomain else 0
     assert abs(costs[1] - costs[0]) <= filters
+
+
+@pytest.mark.parametrize("model", [Ramp, RampEvent, TlsPolicy])
+def test_what_rules_and_receivers_wrote_is_only_shown(live_db: Any, model: Any) -> None:
+    make_rows(model, 1)
+    client, row, base = root(), model.objects.first(), f"{BASE}/{model._meta.model_name}"
+    assert client.get(f"{base}/{quote(row.pk)}/change/").status_code == 200
+    for path in ("add/", f"{quote(row.pk)}/change/", f"{quote(row.pk)}/delete/"):
+        assert client.post(f"{base}/{path}", {"post": "yes", "step": "9", "mode": "none"}).status_code == 403
+    assert vars(model.objects.get()) | {"_state": None} == vars(row) | {"_state": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"kind": "advanced"}, 2),
+        ({"kind": "held"}, 0),
+        ({"kind": "nonsense"}, 2),
+        ({"q": "d0.test"}, 1),
+        ({"q": "d"}, 0),  # in full
+    ],
+)
+def test_events_are_found_by_kind_and_by_whose_ramp(live_db: Any, query: dict[str, str], found: int) -> None:
+    make_rows(RampEvent, 2)
+    assert f"{found} ramp event" in shown(root(), "/rampevent/", **query)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [({"family": "gmail"}, 2), ({"family": "yahoo"}, 0), ({"valve__exact": "closed"}, 1), ({"q": "d1"}, 1)],
+)
+def test_ramps_are_found_by_provider_valve_and_key(live_db: Any, query: dict[str, str], found: int) -> None:
+    make_rows(Ramp, 2)
+    Ramp.objects.filter(key="d0.test").update(valve="closed")
+    assert f"{found} ramp" in shown(root(), "/ramp/", **query)
 
 
 # -- what people must not miss -------------------------------------------------------------------------------

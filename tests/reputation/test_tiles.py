@@ -149,3 +149,19 @@ def test_a_ramp_of_something_gone_is_still_shown(ramp: Ramp) -> None:
     day(ramp, 0, 20)
     [shown] = tiles.tiles([ramp], NOON, None)
     assert (shown.next, shown.today) == ("", "Today 20 of 70 used.")
+
+
+def test_what_a_domain_shares_with_others_is_told_by_provider(live_db: Any) -> None:
+    factories.stream()
+    Route.objects.update(source_address="192.0.2.7")
+    for kind, key, provider in [
+        ("organisation", "acme.test", "gmail"),
+        ("source", "192.0.2.7", "gmail"),
+        ("organisation", "other.test", "gmail"),
+        ("source", "192.0.2.8", "yahoo"),
+    ]:
+        day(Ramp.objects.create(kind=kind, key=key, provider=provider), 0, 20, 4)
+    domain = SendingDomain.objects.get()
+    words = "20 of 70 used, 4 reserved"
+    assert tiles.shared(domain, NOON) == {"gmail": [f"acme.test: {words}", f"192.0.2.7: {words}"]}
+    assert tiles.shared(domain, NOON + timedelta(days=1)) == {}
