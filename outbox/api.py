@@ -13,7 +13,7 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from outbox import facts, ids, intake, ledger, payloads, preflight, queries, runs, story
+from outbox import api_runs, facts, ids, intake, ledger, payloads, preflight, queries, runs, story
 from outbox.answers import Answer
 from outbox.door import (
     Bearer,
@@ -211,6 +211,9 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "stops": stops,
         }
     )
+
+
+api.add_router("", api_runs.router)
 
 
 def no_such_path(_request: HttpRequest) -> HttpResponse:

@@ -78,6 +78,19 @@ class Bearer(HttpBearer):
         raise NotImplementedError("the whole header is judged, in __call__")
 
 
+class Operator(Bearer):
+    """A key of an operator, or an agent's with a scope."""
+
+    def __call__(self, request: HttpRequest) -> Caller:
+        visit = visit_of(request)
+        caller = visit.caller = keys.authenticate(request.headers.get("Authorization"))
+        if caller.kind == "operator":
+            return caller  # a stop is never rate-limited
+        visit.rate = _rate(request, caller)
+        _check_scope(caller, self.scope)
+        return caller
+
+
 def _check_scope(caller: Caller, scope: str | None) -> None:
     if caller.kind != "agent":
         raise refused("insufficient_scope", f"This is a key of kind {caller.kind}; agents' keys may do this.")

@@ -124,6 +124,9 @@ _Principal = Annotated[str, AfterValidator(partial(line, what="on_behalf_of", li
 _Purpose = Annotated[str, AfterValidator(partial(line, what="purpose", limit=500))]
 
 
+_Reason = Annotated[str, Field(min_length=1), AfterValidator(partial(line, what="reason", limit=500))]
+
+
 class AttachmentIn(_Strict):
     filename: Annotated[str, AfterValidator(_filename)]
     content: Annotated[bytes, _read(_decoded)] = Field(description="base64 (RFC 4648 §4)")
@@ -204,6 +207,17 @@ class EstimateIn(_Strict):
 
     recipients: int = Field(ge=1, le=MAX_ESTIMATE)
     run_id: RunId | None = None
+
+
+class StopIn(_Strict):
+    """What ``POST /v1/stop`` takes: an agent names itself or a run of its own, an operator any scope by its key."""
+
+    scope: str
+    reason: _Reason
+    run_id: RunId | None = None
+    key: Annotated[str, AfterValidator(partial(line, what="key", limit=400))] | None = Field(
+        None, description="Operators' keys only: the stream, domain or whatever else the scope names."
+    )
 
 
 class PreflightIn(RootModel[MessageIn | BatchIn | EstimateIn]):

@@ -193,7 +193,7 @@ def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, Known
         domain=place.domain,
         signed=place.signed,
         stopped_scope=next((scope for scope in place.stops if scope in mine), None),
-        run_cancelled=run.cancelled if run else False,
+        run_cancelled=any(each.cancelled for each in (run or above,) if each),
         expires_at=_expiry(draft, place),
         forecast_at=queue.last(draft, place),
         degraded=place.degraded,

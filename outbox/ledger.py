@@ -297,6 +297,34 @@ WITH held AS MATERIALIZED (
 SELECT id, purse_id AS back, counted.n FROM moved, counted
 """
 
+# A page of runs' messages, oldest first. Deliveries of one message are one range of the key.
+CANCEL_RUNS: Final[LiteralString] = """
+WITH page AS MATERIALIZED (
+    SELECT id FROM outbox_message WHERE run_id = ANY (%(runs)s) AND (%(after)s::uuid IS NULL OR id > %(after)s)
+    ORDER BY id LIMIT %(limit)s
+), held AS MATERIALIZED (
+    SELECT d.id, d.purse_id FROM page AS m
+    JOIN outbox_delivery AS d ON d.id > m.id AND d.id <= (left(m.id::text, 33) || 'fff')::uuid
+    WHERE d.status IN ('held', 'queued', 'deferred') OR d.status = 'sending' AND d.cleared_at IS NULL
+    FOR UPDATE OF d
+), moved AS (
+    UPDATE outbox_delivery AS d SET status = 'cancelled', code = 'run_cancelled', finished_at = ao_now(),
+        session_id = NULL, purse_id = NULL
+    FROM held WHERE d.id = held.id
+    RETURNING d.id, d.message_id, d.attempt, held.purse_id
+), ended AS (
+    SELECT purse_id, '' AS evidence, false AS used FROM moved
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', 'run_cancelled', %(actor)s FROM moved
+), counted AS (
+    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
+)
+SELECT (SELECT max(id::text)::uuid FROM page) AS last, (SELECT count(*) FROM moved) AS cancelled,
+       (SELECT array_agg(DISTINCT purse_id) FILTER (WHERE purse_id IS NOT NULL) FROM moved) AS purses, counted.n
+FROM counted
+"""
+
 # Lanes that sleep on due work (an accept that was not committed for seconds), and parked ones no stop covers. The
 # recursion hops from lane to lane through delivery_due.
 ROUSE: Final[LiteralString] = """
@@ -524,6 +552,26 @@ def cancel_message(message_id: UUID, code: str, actor: str) -> int:
             sql.rows(TELL_SETTLED)
     _reopen(moved)
     return len(moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a walk over messages has come to, and how many deliveries it cancelled there."""
+
+    last: UUID
+    cancelled: int
+
+
+def cancel_runs(run_ids: Sequence[int], after: UUID | None, limit: int, actor: str) -> Page | None:
+    """Cancel whatever of the next ``limit`` messages of these runs is not yet cleared; None if there are no more."""
+    fields = {"runs": list(run_ids), "after": after, "limit": limit, "actor": actor}
+    with transaction.atomic():
+        row = sql.one(CANCEL_RUNS, fields)
+        if row.cancelled:
+            sql.rows(TELL_SETTLED)
+    if row.purses:
+        sql.count(REOPEN, [row.purses])
+    return Page(row.last, row.cancelled) if row.last else None
 
 
 def release_rechecked(limit: int = 1000) -> int:

@@ -15,7 +15,7 @@ from ninja.operation import Operation
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from outbox.fields import BatchIn, MessageIn, PreflightIn
+from outbox.fields import BatchIn, MessageIn, PreflightIn, StopIn
 from outbox.lifecycle import Status
 from outbox.problems import CODES, VIOLATIONS, Retry
 
@@ -235,6 +235,36 @@ class PreflightAnswer(RootModel[Preflight | PreflightBatch]):
     """What would happen now; nothing was written or reserved."""
 
 
+class RunBelow(_Out):
+    run_id: str
+    parent_run_id: str
+    cancelled_at: AwareDatetime | None
+    counts: dict[str, int]
+
+
+class Run(_Out):
+    """A run with everything below it."""
+
+    run_id: str
+    parent_run_id: str | None
+    root_run_id: str
+    on_behalf_of: str | None
+    purpose: str | None
+    created_at: AwareDatetime
+    cancelled_at: AwareDatetime | None
+    counts: dict[str, int] = Field(description="Deliveries by status, of the run and of all below it.")
+    descendants: list[RunBelow]
+    budget: dict[str, Budget]
+
+
+class Tripped(_Out):
+    """The scope is closed: nothing in it can leave until a person resumes it."""
+
+    scope: str
+    epoch: int
+    tripped_at: AwareDatetime
+
+
 class Stop(_Out):
     scope: str
     since: AwareDatetime
@@ -260,6 +290,8 @@ ANSWERS: Final[Sequence[type[BaseModel]]] = (
     EventList,
     BatchAnswer,
     PreflightAnswer,
+    Run,
+    Tripped,
     Whoami,
     Problem,
 )
@@ -313,7 +345,7 @@ class DescribedAPI(NinjaAPI):
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**kwargs)
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-            *((model, "validation") for model in (MessageIn, BatchIn, PreflightIn)),
+            *((model, "validation") for model in (MessageIn, BatchIn, PreflightIn, StopIn)),
             *((model, "serialization") for model in ANSWERS),
         ]
         _, definitions = models_json_schema(models, ref_template=REF)

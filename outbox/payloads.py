@@ -30,6 +30,7 @@ from outbox.fields import (
     ContextIn,
     EstimateIn,
     MessageIn,
+    StopIn,
     line,
 )
 from outbox.headers import check_header
@@ -164,6 +165,25 @@ def parse_preflight(data: Any, *, now: datetime) -> Draft | list[Draft | Problem
     if isinstance(data, dict) and "recipients" in data:
         return _estimate(data)
     return parse_draft(data, now=now, idempotency_key=None)
+
+
+def parse_stop(data: Any) -> StopIn:
+    """What is to be stopped and why. Raises Refused(validation_failed)."""
+    try:
+        return StopIn.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise _invalid([_violation(each, data, "") for each in found]) from None
+
+
+def missing(pointer: str, detail: str) -> Refused:
+    """A refusal for want of one value."""
+    return _invalid([Violation(pointer, "missing", detail)])
+
+
+def bad_value(pointer: str, detail: str) -> Refused:
+    """A refusal of one value that only a room could judge."""
+    return _invalid([Violation(pointer, "bad_value", detail)])
 
 
 def _estimate(data: Any) -> Estimate:

@@ -1,0 +1,116 @@
+"""The agents' door to their runs, and to the switch: look at a run's tree, cancel it, stop oneself.
+
+An agent may trip its own agent or runs, an operator's key any scope that exists; nobody resumes here. A trip through
+this door is the same trip as any other: once it is answered, no dot in its scope can be cleared.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from outbox import lineage, payloads, runs
+from outbox.door import Bearer, Operator, body_of_request, caller_of, json_answer
+from outbox.fields import StopIn
+from outbox.keys import Caller
+from outbox.lineage import Member
+from outbox.openapi import Run, Tripped, described
+from outbox.problems import instant, refused
+from outbox.scopes import NoSuchScope, named
+from reputation import killswitch
+from reputation.killswitch import UnknownScope
+
+router = Router()
+READ, SEND = Bearer("read"), Bearer("send")
+
+
+@router.get("/runs/{run_id}", auth=READ, tags=["runs"], summary="Read a run", openapi_extra=described(Run))
+def read_run(request: HttpRequest, run_id: str) -> HttpResponse:
+    """A run with everything below it, and what became of their mail."""
+    return json_answer(_body(_owned(request, run_id)))
+
+
+@router.post(
+    "/runs/{run_id}/cancel", auth=SEND, tags=["runs"], summary="Cancel a run", openapi_extra=described(Run)
+)
+def cancel_run(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Cancels what is not yet cleared, of the run and of all below it; they send nothing more. Again: the same."""
+    members = _owned(request, run_id)
+    lineage.cancel(members, f"agent:{caller_of(request).agent}")
+    return json_answer(_body(_owned(request, run_id)))
+
+
+@router.post(
+    "/stop",
+    auth=Operator("stop"),
+    tags=["agent"],
+    summary="Stop oneself",
+    openapi_extra=described(Tripped, StopIn),
+)
+def stop(request: HttpRequest) -> HttpResponse:
+    """Once this is answered, nothing in the scope can leave; only a person opens it again."""
+    caller = caller_of(request)
+    wanted = payloads.parse_stop(body_of_request(request))
+    scope = _operators(wanted) if caller.kind == "operator" else _own(caller, wanted)
+    who = f"agent:{caller.agent}" if caller.agent else f"key:{caller.key_id}"
+    switched = killswitch.trip(scope, who=who, why=wanted.reason)
+    return json_answer({"scope": scope, "epoch": switched.epoch, "tripped_at": instant(switched.at)})
+
+
+def _own(caller: Caller, wanted: StopIn) -> str:
+    if wanted.scope == "agent" and wanted.key is None:
+        return killswitch.scope_of("agent", caller.agent)
+    if wanted.scope == "run" and not wanted.key:
+        return _own_run(caller, wanted.run_id)
+    raise refused("insufficient_scope", "An agent's key stops its own agent or one of its runs.")
+
+
+def _own_run(caller: Caller, run_id: str | None) -> str:
+    if run_id is None:
+        raise payloads.missing("/run_id", "Name the run to stop.")
+    if not lineage.tree(caller.agent_id, run_id):
+        raise refused("not_found", "There is no such run.")
+    return runs.run_scopes(caller, [run_id])[0]
+
+
+def _operators(wanted: StopIn) -> str:
+    try:
+        return named(wanted.scope, wanted.key or wanted.run_id or "")
+    except NoSuchScope as error:
+        raise refused("not_found", str(error)) from None
+    except UnknownScope as error:
+        raise payloads.bad_value("/scope", str(error)) from None
+
+
+def _owned(request: HttpRequest, run_id: str) -> Sequence[Member]:
+    members = lineage.tree(caller_of(request).agent_id, run_id)
+    if not members:
+        raise refused("not_found", "There is no such run.")
+    return members
+
+
+def _body(members: Sequence[Member]) -> dict[str, Any]:
+    first = members[0]
+    total: Counter[str] = sum((member.counts for member in members), Counter())
+    return {
+        "run_id": first.name,
+        "parent_run_id": first.lineage[-2] if len(first.lineage) > 1 else None,
+        "root_run_id": first.lineage[0],
+        "on_behalf_of": first.on_behalf_of or None,
+        "purpose": first.purpose or None,
+        "created_at": instant(first.created_at),
+        "cancelled_at": instant(first.cancelled_at) if first.cancelled_at else None,
+        "counts": dict(total),
+        "descendants": [
+            {
+                "run_id": member.name,
+                "parent_run_id": member.lineage[-2],
+                "cancelled_at": instant(member.cancelled_at) if member.cancelled_at else None,
+                "counts": dict(member.counts),
+            }
+            for member in members[1:]
+        ],
+        "budget": {},
+    }

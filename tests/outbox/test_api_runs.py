@@ -1,0 +1,164 @@
+"""Runs and stopping oneself, over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from outbox import ledger, sessions
+from outbox.models import Agent, Delivery
+from reputation.models import OpenStop
+from tests import factories
+from tests.outbox.test_api import Caller, refused
+
+pytestmark = pytest.mark.usefixtures("live_db")
+
+
+@pytest.fixture
+def ada(live_db: Any) -> Caller:
+    return Caller(factories.key(factories.agent()))
+
+
+@pytest.fixture
+def bob(ada: Caller) -> Caller:
+    return Caller(factories.key(factories.agent("bob")))
+
+
+def family(ada: Caller) -> None:
+    """root - child - grandchild, and a stranger to them: two recipients each."""
+    for run, parent in (("root", None), ("child", "root"), ("grandchild", "child"), ("other", None)):
+        context = {"run_id": run} | ({"parent_run_id": parent} if parent else {})
+        answer = ada.post(to=[f"a.{run}@example.org", f"b.{run}@example.org"], agent=context)
+        assert answer.status_code == 202
+
+
+def test_a_run_is_shown_with_everything_below_it(ada: Caller) -> None:
+    family(ada)
+    run = ada("GET", "/v1/runs/root").data
+    assert run["counts"] == {"queued": 6}
+    assert [(each["run_id"], each["parent_run_id"]) for each in run["descendants"]] == [
+        ("child", "root"),
+        ("grandchild", "child"),
+    ]
+    below = ada("GET", "/v1/runs/grandchild").data
+    assert (below["parent_run_id"], below["root_run_id"], below["counts"]) == ("child", "root", {"queued": 2})
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs/root"), ("POST", "/v1/runs/root/cancel")])
+def test_another_agents_run_does_not_exist(ada: Caller, bob: Caller, method: str, path: str) -> None:
+    family(ada)
+    refused(bob(method, path), "not_found")
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"queued"}
+
+
+def test_cancelling_a_run_cancels_what_is_not_cleared_below_it_too(ada: Caller) -> None:
+    family(ada)
+    session = sessions.begin("test")
+    claimed = ledger.claim(session, tier=1, limit=100)
+    mine = [one for one in claimed if one.recipient == "a.child@example.org"]
+    ledger.clear(session, [(one.id, one.attempt) for one in mine])
+    run = ada("POST", "/v1/runs/root/cancel").data
+    assert run["counts"] == {"cancelled": 5, "sending": 1}
+    assert all(each["cancelled_at"] for each in [run, *run["descendants"]])
+    others = Delivery.objects.filter(recipient__endswith="other@example.org")
+    assert set(others.values_list("status", flat=True)) == {"sending"}
+
+
+@pytest.mark.parametrize("context", [{"run_id": "child"}, {"run_id": "new", "parent_run_id": "child"}])
+def test_a_cancelled_run_and_what_would_be_below_it_sends_nothing_more(
+    ada: Caller, context: dict[str, str]
+) -> None:
+    family(ada)
+    ada("POST", "/v1/runs/root/cancel")
+    refused(ada.post(agent=context), "run_cancelled")
+    assert ada.post(agent={"run_id": "other"}).status_code == 202
+
+
+def test_a_run_of_many_pages_is_cancelled_whole(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outbox.lineage.PAGE", 2)
+    for number in range(5):
+        ada.post(to=f"p{number}@example.org", agent={"run_id": "r"})
+    assert ada("POST", "/v1/runs/r/cancel").data["counts"] == {"cancelled": 5}
+    assert ada("POST", "/v1/runs/r/cancel").data["counts"] == {"cancelled": 5}
+
+
+# -- stopping
+
+
+@pytest.mark.parametrize(
+    ("body", "scope"),
+    [
+        ({"scope": "agent", "reason": "I loop"}, "agent:ada"),
+        ({"scope": "run", "run_id": "root", "reason": "I loop"}, "run:ada/root"),
+    ],
+)
+def test_an_agent_stops_itself_and_cannot_go_on(ada: Caller, body: dict[str, str], scope: str) -> None:
+    family(ada)
+    answer = ada("POST", "/v1/stop", body)
+    assert (answer.status_code, answer.data["scope"]) == (200, scope)
+    stop = OpenStop.objects.get()
+    assert (stop.scope, stop.who, stop.why, stop.epoch) == (
+        scope,
+        "agent:ada",
+        "I loop",
+        answer.data["epoch"],
+    )
+    refused(ada.post(agent={"run_id": "child"}), "stopped")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"scope": "all", "reason": "x"}, "insufficient_scope"),
+        ({"scope": "agent", "key": "bob", "reason": "x"}, "insufficient_scope"),
+        ({"scope": "run", "key": "bob/root", "reason": "x"}, "insufficient_scope"),
+        ({"scope": "stream", "key": "agents-support", "reason": "x"}, "insufficient_scope"),
+        ({"scope": "run", "run_id": "nobodys", "reason": "x"}, "not_found"),
+        ({"scope": "run", "reason": "x"}, "validation_failed"),
+        ({"scope": "agent"}, "validation_failed"),
+        ({"scope": "agent", "reason": ""}, "validation_failed"),
+        ({"scope": "agent", "reason": "x", "until": "noon"}, "validation_failed"),
+    ],
+)
+def test_what_an_agent_may_not_stop(ada: Caller, body: dict[str, str], code: str) -> None:
+    family(ada)
+    refused(ada("POST", "/v1/stop", body), code)
+    assert not OpenStop.objects.exists()
+
+
+def test_a_key_without_the_stop_scope_stops_nothing(ada: Caller) -> None:
+    key = factories.key(Agent.objects.get(), "send", "read")
+    refused(
+        Caller(key)("POST", "/v1/stop", {"scope": "agent", "reason": "x"}), "insufficient_scope"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "scope"),
+    [
+        ({"scope": "all", "reason": "pager"}, "all"),
+        ({"scope": "stream", "key": "agents-support", "reason": "pager"}, "stream:agents-support"),
+    ],
+)
+def test_an_operators_key_stops_any_scope_and_does_nothing_else(
+    ada: Caller, body: dict[str, str], scope: str
+) -> None:
+    operator = Caller(factories.key(None, kind="operator"))
+    assert operator("POST", "/v1/stop", body).data["scope"] == scope
+    refused(operator("GET", "/v1/whoami"), "insufficient_scope")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"scope": "stream", "key": "no-such", "reason": "x"}, "not_found"),
+        ({"scope": "planet", "key": "earth", "reason": "x"}, "validation_failed"),
+    ],
+)
+def test_a_stop_of_what_does_not_exist_is_no_stop(ada: Caller, body: dict[str, str], code: str) -> None:
+    refused(Caller(factories.key(None, kind="operator"))("POST", "/v1/stop", body), code)
+    assert not OpenStop.objects.exists()
+
+
+def test_a_returns_key_stops_nothing(ada: Caller) -> None:
+    returns = Caller(factories.key(None, kind="returns"))
+    refused(returns("POST", "/v1/stop", {"scope": "all", "reason": "x"}), "insufficient_scope")
