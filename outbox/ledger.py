@@ -19,6 +19,7 @@ import orjson
 from django.db import transaction
 
 from outbox import ids
+from outbox.lifecycle import OPEN, Status, origins
 from reputation import allowance, outlook, sql
 
 SETTLED_CHANNEL: Final = "ao_settled"
@@ -32,6 +33,10 @@ RESEND_AFTER: Final = "2 minutes"
 # Lanes a claim visits at most.
 LANES: Final = 64
 NEVER: Final = "9999-12-31 00:00+00"
+# What a receiver's word moves a delivery to; anything else it says is an event.
+REPORTED: Final = {"bounced": Status.BOUNCED, "delivered": Status.DELIVERED}
+# A report of these is early: the attempt it speaks of has yet to be settled.
+UNSETTLED: Final = sorted(str(status) for status in OPEN - {Status.UNCERTAIN})
 
 # -- entering ------------------------------------------------------------------------------------------------
 
@@ -325,6 +330,51 @@ SELECT (SELECT max(id::text)::uuid FROM page) AS last, (SELECT count(*) FROM mov
 FROM counted
 """
 
+# What a receiver says of a delivery afterwards: its signal, once, and the move it testifies if the delivery stands
+# where that begins. What came before the attempt was settled is left to CATCH_UP. No answer: it was known already.
+REPORT: Final[LiteralString] = """
+WITH held AS MATERIALIZED (
+    SELECT id, message_id, lane_id, status AS origin FROM outbox_delivery WHERE id = %(delivery)s FOR UPDATE
+), signal AS (
+    INSERT INTO outbox_signal (delivery_id, kind, at, source, reason, code, hard, status, reporter, text, early)
+    SELECT id, %(kind)s, ao_now(), %(source)s, %(reason)s, %(code)s, %(hard)s, %(enhanced)s, %(reporter)s, %(text)s,
+           %(target)s::text IS NOT NULL AND origin = ANY (%(unsettled)s)
+    FROM held ON CONFLICT (delivery_id, kind) DO NOTHING RETURNING delivery_id, early
+), moved AS (
+    UPDATE outbox_delivery AS d SET status = %(target)s, code = %(code)s, finished_at = ao_now(), session_id = NULL
+    FROM held JOIN signal ON delivery_id = held.id WHERE d.id = held.id AND held.origin = ANY (%(origins)s)
+    RETURNING d.id, d.status
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor, note)
+    SELECT ao_uuid7(), held.message_id, held.id, ao_now(), %(kind)s, coalesce(moved.status, held.origin), %(code)s,
+           %(source)s, %(text)s
+    FROM held JOIN signal ON delivery_id = held.id LEFT JOIN moved ON moved.id = held.id WHERE NOT signal.early
+)
+SELECT l.domain_id, l.provider, moved.id IS NOT NULL AS moved, (SELECT pg_notify('ao_settled', '')) AS told
+FROM held JOIN signal ON delivery_id = held.id JOIN outbox_lane AS l ON l.id = held.lane_id
+LEFT JOIN moved ON moved.id = held.id
+"""
+
+# Reports that were faster than the settle of the attempt they are about.
+CATCH_UP: Final[LiteralString] = """
+WITH early AS (
+    SELECT d.id, s.kind, s.code, s.source, s.text
+    FROM outbox_signal AS s JOIN outbox_delivery AS d ON d.id = s.delivery_id
+    WHERE s.early AND s.at > ao_now() - interval '7 days' AND (
+        s.kind = 'bounced' AND d.status IN ('delivered', 'relayed', 'uncertain')
+        OR s.kind = 'delivered' AND d.status IN ('relayed', 'uncertain') AND NOT EXISTS (
+            SELECT FROM outbox_signal AS o WHERE o.delivery_id = s.delivery_id AND o.kind = 'bounced'))
+    LIMIT %s FOR UPDATE OF d SKIP LOCKED
+), moved AS (
+    UPDATE outbox_delivery AS d SET status = early.kind, code = early.code, finished_at = ao_now(), session_id = NULL
+    FROM early WHERE d.id = early.id RETURNING d.id, d.message_id, d.status, d.code, early.source, early.text
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor, note)
+    SELECT ao_uuid7(), message_id, id, ao_now(), status, status, code, source, text FROM moved
+)
+SELECT id, (SELECT pg_notify('ao_settled', '')) AS told FROM moved
+"""
+
 # Lanes that sleep on due work (an accept that was not committed for seconds), and parked ones no stop covers. The
 # recursion hops from lane to lane through delivery_due.
 ROUSE: Final[LiteralString] = """
@@ -435,6 +485,33 @@ class Settlement:
     fault: str = ""
     selectors: str = ""
     evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What a receiver says of a delivery after it took it. ``kind`` is one of ``Signal.Kind``.
+
+    ``code`` is from the closed list of the status that the kind moves to; a delay or a complaint has none.
+    """
+
+    delivery: UUID
+    kind: str
+    source: str
+    reason: str
+    code: str = ""
+    hard: bool = False
+    enhanced: str = ""
+    reporter: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Where the delivery of a new testimony belongs, and whether it moved."""
+
+    domain_id: int
+    provider: str
+    moved: bool
 
 
 def enter(
@@ -572,6 +649,24 @@ def cancel_runs(run_ids: Sequence[int], after: UUID | None, limit: int, actor: s
     if row.purses:
         sql.count(REOPEN, [row.purses])
     return Page(row.last, row.cancelled) if row.last else None
+
+
+def report(said: Testimony) -> Heard | None:
+    """Write down what a receiver says, and move the delivery if that says so; None if it was known already.
+
+    In the caller's transaction: what follows from it stands or falls with it.
+    """
+    target = REPORTED.get(said.kind)
+    fields = {name: getattr(said, name) for name in Testimony.__slots__}
+    settled = [str(status) for status in origins(target) if status not in UNSETTLED] if target else []
+    places = {"target": target and str(target), "origins": settled, "unsettled": UNSETTLED}
+    row = sql.one(REPORT, fields | places)
+    return Heard(row.domain_id, row.provider, row.moved) if row else None
+
+
+def catch_up(limit: int = 1000) -> int:
+    """Move what was reported before it was settled; how many deliveries that were."""
+    return len(sql.rows(CATCH_UP, [limit]))
 
 
 def release_rechecked(limit: int = 1000) -> int:

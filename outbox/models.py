@@ -423,6 +423,7 @@ class Signal(models.Model):
     status = models.CharField(max_length=16, blank=True, help_text="Enhanced status code, RFC 3463.")
     reporter = models.CharField(max_length=255, blank=True, help_text="Who says so, by its own word.")
     text = models.TextField(blank=True)
+    early = models.BooleanField(default=False, help_text="It came before its delivery was settled.")
 
     class Meta:
         constraints = [
@@ -432,7 +433,8 @@ class Signal(models.Model):
                 name="signal_kind_known",
             ),
         ]
-        indexes = [models.Index(fields=["at"], name="signal_age")]  # catch up: those of the last day
+        # catch up: what has yet to move its delivery
+        indexes = [models.Index(fields=["at"], condition=Q(early=True), name="signal_early")]
 
     def __str__(self) -> str:
         return self.kind
@@ -481,9 +483,7 @@ class ReturnCount(models.Model):
     messages = models.PositiveBigIntegerField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["day", "source", "end"], name="one_count_of_returns")
-        ]
+        constraints = [models.UniqueConstraint(fields=["day", "source", "end"], name="one_count_of_returns")]
 
     def __str__(self) -> str:
         return f"{self.day} {self.source} {self.end}"

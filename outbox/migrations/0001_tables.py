@@ -233,6 +233,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(blank=True, help_text='Enhanced status code, RFC 3463.', max_length=16)),
                 ('reporter', models.CharField(blank=True, help_text='Who says so, by its own word.', max_length=255)),
                 ('text', models.TextField(blank=True)),
+                ('early', models.BooleanField(default=False, help_text='It came before its delivery was settled.')),
                 ('delivery', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='signals', to='outbox.delivery')),
             ],
         ),
@@ -371,7 +372,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='signal',
-            index=models.Index(fields=['at'], name='signal_age'),
+            index=models.Index(condition=models.Q(('early', True)), fields=['at'], name='signal_early'),
         ),
         migrations.AddConstraint(
             model_name='signal',
