@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, desk, health
+from outbox import api, desk, health, metrics
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -15,6 +15,7 @@ _behind_the_door = [
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
     path("", desk.home, name="home"),
     re_path(r"^v1/errors/?$", desk.problems, name="errors"),
     path("v1/errors/<path:code>", desk.problem, name="error"),
