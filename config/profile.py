@@ -91,6 +91,7 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "SECRET_KEY": known.get("SECRET_KEY") or secrets.token_urlsafe(48),
         "AO_MASTER_KEYS": known.get("AO_MASTER_KEYS") or _key(),
         "AO_VERP_KEYS": known.get("AO_VERP_KEYS") or _key(),
+        "AO_SUPPRESSION_KEY": known.get("AO_SUPPRESSION_KEY") or _key(),
         "DATABASE_URL": urls.app,
         "DATABASE_OWNER_URL": urls.owner,
         "CELERY_BROKER_URL": os.environ.get("CELERY_BROKER_URL", "pgmq://localhost"),

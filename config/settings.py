@@ -165,6 +165,8 @@ CELERY_BROKER_URL = text("CELERY_BROKER_URL", "pgmq://")
 
 AO_MASTER_KEYS = words("AO_MASTER_KEYS")
 AO_VERP_KEYS = words("AO_VERP_KEYS")
+# Looks suppressed addresses up and signs unsubscribe links, which never expire: it cannot be changed.
+AO_SUPPRESSION_KEY = text("AO_SUPPRESSION_KEY", "")
 # Direct delivery to the world, or only to a simulated one. Names under .test never meet real hosts.
 AO_NAMESERVERS = endpoints("AO_NAMESERVERS")
 # Who else is asked before a verified domain is degraded; where the first ones were named, they again.
@@ -179,6 +181,10 @@ AO_ALLOW_TEST_NAMES = flag("AO_ALLOW_TEST_NAMES")
 # The mail hosts of this domain are greeted to see whether port 25 gets out of here; empty: it is not tried.
 AO_EGRESS_DOMAIN = text("AO_EGRESS_DOMAIN", "gmail.test" if AO_ALLOW_TEST_NAMES else "gmail.com")
 AO_ALLOW_LOOPBACK = flag("AO_ALLOW_LOOPBACK")
+# Where unsubscribe links lead; {domain} is the sending domain. Links in mail need https (RFC 8058 §3.1).
+AO_UNSUBSCRIBE_URL = text(
+    "AO_UNSUBSCRIBE_URL", "https://u.{domain}" if PUBLIC_URL.startswith("https://") else PUBLIC_URL
+).rstrip("/")
 # What the records of sending domains point to; see `reputation.publishing`. Nothing said: it follows from PUBLIC_URL
 # and from the domain's route.
 AO_RETURNS_HOST = text("AO_RETURNS_HOST", "")

@@ -68,6 +68,12 @@ def _secrets() -> Iterator[checks.CheckMessage]:
             hint="Set it to random text, the newest key first.",
             id="outbox.E004",
         )
+    if len(settings.AO_SUPPRESSION_KEY) < MIN_KEY:
+        yield checks.Error(
+            f"AO_SUPPRESSION_KEY needs {MIN_KEY} characters or more: without it nobody could unsubscribe.",
+            hint="Set it to random text, once: it cannot be changed, since links in mail that was sent depend on it.",
+            id="outbox.E006",
+        )
 
 
 def _only_loopback() -> bool:

@@ -35,6 +35,14 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='FullMailbox',
+            fields=[
+                ('mark', models.BinaryField(max_length=10, primary_key=True, serialize=False)),
+                ('times', django.contrib.postgres.fields.ArrayField(base_field=models.DateTimeField(), default=list, size=None)),
+                ('terms', models.PositiveSmallIntegerField(db_default=0)),
+            ],
+        ),
+        migrations.CreateModel(
             name='KnownDomain',
             fields=[
                 ('domain', models.CharField(max_length=253, primary_key=True, serialize=False)),
@@ -255,6 +263,7 @@ class Migration(migrations.Migration):
                 ('opens_hour', models.PositiveSmallIntegerField(default=0, help_text='First hour of the day in which it sends.')),
                 ('closes_hour', models.PositiveSmallIntegerField(default=24, help_text='The hour at which it stops, up to 24.')),
                 ('sending_days', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), default=reputation.models.every_day, help_text='1 is Monday, 7 Sunday.', size=None)),
+                ('postal_address', models.TextField(blank=True, default='', help_text='Stands below every message, unless the stream is transactional: laws on commercial mail demand it.', max_length=500)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
@@ -265,6 +274,29 @@ class Migration(migrations.Migration):
             model_name='sendingdomain',
             name='stream',
             field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='domain', to='reputation.stream'),
+        ),
+        migrations.CreateModel(
+            name='Suppression',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('mark', models.BinaryField(max_length=10)),
+                ('person', models.BinaryField(max_length=10)),
+                ('address_sealed', models.BinaryField(null=True)),
+                ('scope', models.CharField(max_length=80)),
+                ('reason', models.CharField(choices=[('hard_bounce', 'Hard Bounce'), ('complaint', 'Complaint'), ('unsubscribed', 'Unsubscribed'), ('by_person', 'By Person'), ('mailbox_full', 'Mailbox Full')], max_length=12)),
+                ('source', models.CharField(max_length=200)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: until lifted.', null=True)),
+                ('lifted_at', models.DateTimeField(blank=True, null=True)),
+                ('lifted_by', models.CharField(blank=True, db_default='', max_length=200)),
+                ('lifted_why', models.TextField(blank=True, db_default='')),
+                ('erased_at', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'permissions': [('unseal_suppression', 'Can see and export suppressed addresses'), ('lift_suppression', 'Can lift suppressions'), ('erase_suppression', 'Can erase addresses from the suppression list')],
+                'indexes': [models.Index(fields=['person'], name='suppression_of_person')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('lifted_at', None)), fields=('mark', 'scope', 'reason'), name='suppressed_once'), models.CheckConstraint(condition=models.Q(('reason__in', ['hard_bounce', 'complaint', 'unsubscribed', 'by_person', 'mailbox_full'])), name='suppression_reason_known'), models.CheckConstraint(condition=models.Q(('scope__in', ['all', 'agents']), ('scope__startswith', 'stream:'), _connector='OR'), name='suppression_scope_known'), models.CheckConstraint(condition=models.Q(('lifted_at', None), ('lifted_why__regex', '\\S'), _connector='OR'), name='suppression_lifted_says_why'), models.CheckConstraint(condition=models.Q(('erased_at', None), ('address_sealed', None), _connector='OR'), name='suppression_erased_is_gone')],
+            },
         ),
         migrations.CreateModel(
             name='SwitchEvent',

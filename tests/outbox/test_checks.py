@@ -12,6 +12,7 @@ SOUND: dict[str, Any] = {
     "DEBUG": False,
     "AO_MASTER_KEYS": ["k"],
     "AO_VERP_KEYS": ["0123456789abcdef"],
+    "AO_SUPPRESSION_KEY": "0123456789abcdef",
     "AO_ALLOW_TEST_NAMES": False,
     "AO_ALLOW_LOOPBACK": False,
     "AO_NAMESERVERS": [],
@@ -44,6 +45,7 @@ def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
         ({"AO_STS_PORT": 8443, "AO_CA_FILE": "ca.pem", **SIMULATED}, []),
         ({"AO_VERP_KEYS": []}, ["outbox.E004"]),
         ({"AO_VERP_KEYS": ["short"]}, ["outbox.E004"]),
+        ({"AO_SUPPRESSION_KEY": ""}, ["outbox.E006"]),
     ],
 )
 def test_settings_that_must_not_meet(

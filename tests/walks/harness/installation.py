@@ -39,6 +39,7 @@ SECRETS = {
     "SECRET_KEY": secrets.token_urlsafe(48),
     "AO_MASTER_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "AO_VERP_KEYS": secrets.token_urlsafe(32),
+    "AO_SUPPRESSION_KEY": secrets.token_urlsafe(32),
 }
 P = TypeVar("P", bound=Process)
 _numbers = itertools.count(1)
