@@ -1,7 +1,8 @@
 """`python -m bench [NAME ...]`: measure, one JSON line each on standard output, progress on standard error.
 
-Without names all that takes minutes: deliver, accept, accept_p99, idle, waiting, hot, memory, deliver_50ms.
-`deep` goes to a million waiting and a million handled messages; it takes half an hour or more.
+Without names all that takes minutes: deliver, accept, accept_p99, idle, waiting, hot, ramps, memory, deliver_50ms.
+`deep` goes to a million waiting and a million handled messages; it takes half an hour or more. `ramps_deep` is the
+million of `ramps` alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import accept, deliver, idle, memory, waiting
+from bench import accept, deliver, idle, memory, ramps, waiting
 from bench.backlog import Backlog
 from bench.installation import cluster, environment, free_port, seeded
 from bench.line import Line, note
@@ -30,9 +31,10 @@ MEASURES: dict[str, Measure] = {
     "idle": idle.latency,
     "waiting": waiting.growing,
     "hot": waiting.hot_tables,
+    "ramps": ramps.growing,
     "memory": memory.flat,
 }
-DEEP: dict[str, Measure] = {"deep": waiting.deep}
+DEEP: dict[str, Measure] = {"deep": waiting.deep, "ramps_deep": ramps.deep}
 DISTANT: dict[str, Measure] = {"deliver_50ms": deliver.distant}
 LATENCY_MS = 50.0
 
