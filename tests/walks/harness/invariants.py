@@ -63,7 +63,7 @@ class Report:
 def check(here: Installation) -> Report:
     """Raises AssertionError for the first invariant that does not hold."""
     rows = {row.id: row for row in here.ask(DELIVERIES)}  # type: ignore[arg-type]
-    entries = [(_delivery_of(entry), entry) for entry in here.oracle()]
+    entries = [(delivery_of(entry), entry) for entry in here.oracle()]
     _nothing_lost(here, rows)
     _oracle_names_deliveries(rows, entries)
     _never_twice(rows, entries)
@@ -129,7 +129,7 @@ def _covers(scope: str, row: Any) -> bool:
     return scope in row.scopes or scope == f"recipient_domain:{row.recipient.rpartition('@')[2]}"
 
 
-def _delivery_of(entry: Entry) -> UUID:
+def delivery_of(entry: Entry) -> UUID:
     """The delivery named in a return-path; that it is genuine is for another test."""
     import base64
 

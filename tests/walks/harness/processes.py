@@ -89,12 +89,15 @@ class Process:
 
 
 class Worker(Process):
-    """A Celery worker with one prefork child: the dispatcher lives in the child, which is what crashes."""
+    """A Celery worker with a prefork child or more: the dispatcher lives in the child, which is what crashes."""
+
+    def children(self) -> list[int]:
+        """The pids of the children that live now; Celery replaces those that died."""
+        return [one.pid for one in self._children() if one.ppid() == self.pid and not died(one.pid)]
 
     def child(self) -> int | None:
-        """The pid of the child that lives now; Celery replaces one that died."""
-        alive = [one.pid for one in self._children() if one.ppid() == self.pid and not died(one.pid)]
-        return alive[0] if alive else None
+        """The first of them, if any lives."""
+        return next(iter(self.children()), None)
 
     def freeze(self) -> int:
         """SIGSTOP to the child; its pid, once it stands still."""
