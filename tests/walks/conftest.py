@@ -1,6 +1,5 @@
 """Walks: real processes on a real database. `here` is an installation of the test's own; `house` one for them all."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ def make_template(cluster: Any, origin: str | None, shared: Path) -> Template:
         seed = inside.prepare()
     finally:
         inside.close()
-    (shared / "zone.json").write_text(json.dumps(seed.zone))
     return Template(cluster, "seeded", seed, shared)
 
 

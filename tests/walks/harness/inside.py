@@ -24,6 +24,8 @@ STREAMS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "transactional": ("transactional", f"mail.{ORGANISATION}", ("robot",)),
 }
 
+SELECTORS: Mapping[str, str] = {"rsa-sha256": "walk", "ed25519-sha256": "walk-ed"}
+
 
 class NotAccepted(Exception):
     """The door did not answer 202: a problem, or no database to decide."""
@@ -82,9 +84,9 @@ def prepare() -> Seed:
         keys |= _seed_stream(name)
     from django.db import connections
 
-    zone = _zone()
+    published = zone()
     connections.close_all()
-    return Seed(keys, zone)
+    return Seed(keys, published)
 
 
 def accept(drafts: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
@@ -145,6 +147,30 @@ def run_task(name: str) -> None:
     current_app.tasks[name]()
 
 
+def zone() -> dict[str, list[tuple[str, str]]]:
+    """Everything the domains have to publish now, so that a check of theirs finds nothing to complain of."""
+    from outbox.management.commands import demo
+
+    return demo.zone()
+
+
+def leave_by(stream: str, password: str = "", **route: Any) -> None:
+    """Give a stream's domain a route of its own, or change it."""
+    from reputation.models import Route, SendingDomain
+    from reputation.vault import vault
+
+    route["password_sealed"] = vault().seal(password.encode()) if password else b""
+    made, _ = Route.objects.update_or_create(name=stream, defaults={"preset": "none", **route})
+    SendingDomain.objects.filter(stream__name=stream).update(route=made)
+
+
+def sign_twice(stream: str) -> None:
+    """Add the second signature."""
+    from reputation.models import SendingDomain
+
+    SendingDomain.objects.filter(stream__name=stream).update(ed25519=True)
+
+
 def token_reads(token: str) -> UUID | None:
     """The delivery a return-path token speaks of, by the keys of this installation."""
     from django.conf import settings
@@ -195,25 +221,20 @@ def _seed_stream(name: str) -> dict[str, str]:
         route=route,
         default_sender=f"{agents[0]}@{domain_name}",
     )
-    pair = signing.generate(signing.Algorithm.RSA)
-    SigningKey.objects.create(
-        domain=domain,
-        selector="walk",
-        algorithm=SigningKey.Algorithm.RSA,
-        private_sealed=vault().seal(pair.private_pem),
-        public_record=pair.public_record,
-        state=SigningKey.State.ACTIVE,
-    )
+    # as enrolment does: the second signs only where it is switched on
+    for algorithm, selector in SELECTORS.items():
+        pair = signing.generate(signing.Algorithm(algorithm))
+        SigningKey.objects.create(
+            domain=domain,
+            selector=selector,
+            algorithm=algorithm,
+            private_sealed=vault().seal(pair.private_pem),
+            public_record=pair.public_record,
+            state=SigningKey.State.ACTIVE,
+        )
     made = {}
     for agent_name in agents:
         limits = {"requests_per_minute": 1_000_000, "recipients_per_message": 50}
         agent = Agent.objects.create(name=agent_name, stream=stream, exempt=True, **limits)
         made[agent_name] = keys.issue(agent, "agent", keys.SCOPES, "walk")[1]
     return made
-
-
-def _zone() -> dict[str, list[tuple[str, str]]]:
-    """Everything the domains have to publish, so that a check of theirs finds nothing to complain of."""
-    from outbox.management.commands.demo import zone
-
-    return zone()

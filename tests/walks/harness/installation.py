@@ -27,7 +27,9 @@ from psycopg.rows import namedtuple_row
 
 from config.embedded import Cluster, Urls
 from outbox import ids
+from reputation.lookups import Lookups
 from simulator import oracle
+from simulator.oracle import Entry
 from tests.walks.harness.inside import Inside, Seed, Switched
 from tests.walks.harness.invariants import Report, check
 from tests.walks.harness.processes import CHECKOUT, Process, Worker, died
@@ -39,7 +41,6 @@ SECRETS = {
     "SECRET_KEY": secrets.token_urlsafe(48),
     "AO_MASTER_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "AO_VERP_KEYS": secrets.token_urlsafe(32),
-    "AO_SUPPRESSION_KEY": secrets.token_urlsafe(32),
 }
 P = TypeVar("P", bound=Process)
 _numbers = itertools.count(1)
@@ -94,6 +95,7 @@ class Installation:
     processes: list[Process] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     stops: list[tuple[Switched, Switched | None]] = field(default_factory=list)
+    ports: dict[str, str] = field(default_factory=dict)  # of the simulator
 
     @classmethod
     @contextlib.contextmanager
@@ -111,9 +113,9 @@ class Installation:
 
     # its processes
 
-    def worker(self, crash: str = "", ready: bool = True, children: int = 1, **env: str) -> Worker:
-        """A Celery worker with so many children; `ready` waits until the first has opened its session."""
-        words = f"--app config --quiet worker --loglevel info --pool prefork --concurrency {children}"
+    def worker(self, crash: str = "", ready: bool = True, **env: str) -> Worker:
+        """A Celery worker with one child; `ready` waits until that has opened its session."""
+        words = "--app config --quiet worker --loglevel info --pool prefork --concurrency 1"
         words += " --without-gossip --without-mingle --without-heartbeat"
         started = self._start(Worker, "worker", ["-m", "celery", *words.split()], {"AO_CRASH": crash, **env})
         if ready:
@@ -216,6 +218,10 @@ class Installation:
         except urllib.error.HTTPError as error:
             return Answer(error.code, _lowered(error.headers), json.load(error))
 
+    def publish(self) -> None:
+        """Let the simulator's DNS show what the domains have to publish by now."""
+        self._publish(self.inside.zone())
+
     def shift_clock(self, seconds: float) -> None:
         """Let every rule believe that time went on; leases never do."""
         self.ask("UPDATE outbox_clockshift SET shift = shift + %s * interval '1 second'", seconds)
@@ -272,8 +278,21 @@ class Installation:
         )
         return {row.id: int(row.name.rpartition(":")[2]) for row in rows}
 
-    def oracle(self) -> list[oracle.Entry]:
+    def oracle(self) -> list[Entry]:
         return oracle.load(self.folder / "oracle.jsonl")
+
+    @property
+    def ca_file(self) -> Path:
+        """The simulator's own authority."""
+        return self.template.shared / "certificates" / "ca.pem"
+
+    def kept(self, entry: Entry) -> bytes:
+        """A message as it was received."""
+        return (self.folder / "kept" / entry.sha256).read_bytes()
+
+    def lookups(self) -> Lookups:
+        """The simulator's DNS, as a receiver asks it."""
+        return Lookups([("127.0.0.1", int(self.ports["dns"]))])
 
     def until_status(self, deliveries: Sequence[Accepted], status: str, seconds: float = 20.0) -> None:
         """Wait until all of these stand so."""
@@ -318,13 +337,18 @@ class Installation:
             "--keep",
             str(self.folder / "kept"),
         ]
-        words += ["--zone-file", str(self.template.shared / "zone.json"), "--control-port", "0"]
-        words += ["--policy-port", "0"]
+        words += ["--zone-file", str(self._publish(self.template.seed.zone)), "--control-port", "0"]
+        words += ["--policy-port", "0", "--relay-port", "0"]
         line = self._start(Process, "simulator", words).until_said("simulator ready")
-        ports = dict(re.findall(r"(\S+)=127\.0\.0\.1:(\d+)", line))
+        self.ports = ports = dict(re.findall(r"(\S+)=127\.0\.0\.1:(\d+)", line))
         self.env |= {"AO_NAMESERVERS": f"127.0.0.1:{ports['dns']}", "AO_SMTP_PORT": ports["smtp"]}
-        ca_file = self.template.shared / "certificates" / "ca.pem"
-        self.env |= {"AO_STS_PORT": ports["policy"], "AO_CA_FILE": str(ca_file)}
+        self.env |= {"AO_STS_PORT": ports["policy"], "AO_CA_FILE": str(self.ca_file)}
+
+    def _publish(self, zone: Mapping[str, Sequence[tuple[str, str]]]) -> Path:
+        """Leave the zone where the simulator reads it: it sees the old one or the new one, whole."""
+        path = self.folder / "zone.json"
+        path.with_suffix(".new").write_text(json.dumps(zone))
+        return path.with_suffix(".new").replace(path)
 
     def _start(self, kind: type[P], name: str, words: Sequence[str], env: Mapping[str, str] = {}) -> P:
         log = self.folder / f"{name}-{len(self.processes)}.log"

@@ -1,10 +1,10 @@
 """What must hold when all is quiet, whatever was killed: L, D, S and K.
 
 **L** every accepted delivery is there, once, and final, held or uncertain. **D** the oracle has each (Message-ID,
-recipient) at most once, unless it was uncertain and resent by choice. **S** we say delivered exactly when the oracle
-has it; an uncertain one may be either. **K** nothing was cleared while a stop covered it, and every dot seen after a
-trip's commit belongs to a delivery cleared before it. The oracle testifies by the return-path, which names the
-delivery; that X-AO-Ref, Message-ID and recipient name the same one is checked beside it.
+recipient) at most once, unless it was uncertain and resent by choice. **S** we say delivered or relayed exactly when
+the oracle has it; an uncertain one may be either. **K** nothing was cleared while a stop covered it, and every dot
+seen after a trip's commit belongs to a delivery cleared before it. The oracle testifies by the return-path, which
+names the delivery; that X-AO-Ref, Message-ID and recipient name the same one is checked beside it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ FROM outbox_delivery AS d JOIN outbox_message AS m ON m.id = d.message_id JOIN o
 """
 
 FINAL = {"delivered", "relayed", "bounced", "expired", "suppressed", "cancelled", "refused"}
+TAKEN = {"delivered", "relayed"}
 RESTING = FINAL | {"held", "uncertain"}
 
 
@@ -102,9 +103,9 @@ def _never_twice(rows: dict[UUID, Any], entries: list[tuple[UUID, Entry]]) -> No
 
 def _said_as_seen(rows: dict[UUID, Any], entries: list[tuple[UUID, Entry]]) -> None:
     seen = {delivery for delivery, _ in entries}
-    unseen = [row.id for row in rows.values() if row.status == "delivered" and row.id not in seen]
+    unseen = [row.id for row in rows.values() if row.status in TAKEN and row.id not in seen]
     assert not unseen, f"S: delivered and never seen: {unseen[:5]}"
-    unsaid = {rows[one].status for one in seen} - {"delivered", "uncertain"}
+    unsaid = {rows[one].status for one in seen} - TAKEN - {"uncertain"}
     assert not unsaid, f"S: seen by the oracle, but we say {unsaid}"
 
 
