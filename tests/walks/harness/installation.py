@@ -113,9 +113,9 @@ class Installation:
 
     # its processes
 
-    def worker(self, crash: str = "", ready: bool = True, **env: str) -> Worker:
-        """A Celery worker with one child; `ready` waits until that has opened its session."""
-        words = "--app config --quiet worker --loglevel info --pool prefork --concurrency 1"
+    def worker(self, crash: str = "", ready: bool = True, children: int = 1, **env: str) -> Worker:
+        """A Celery worker with so many children; `ready` waits until the first has opened its session."""
+        words = f"--app config --quiet worker --loglevel info --pool prefork --concurrency {children}"
         words += " --without-gossip --without-mingle --without-heartbeat"
         started = self._start(Worker, "worker", ["-m", "celery", *words.split()], {"AO_CRASH": crash, **env})
         if ready:
