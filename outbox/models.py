@@ -308,6 +308,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(status__in=["held", *WAITING]), name="delivery_expiring"
             ),
+            # the responder's page: what of a scope waits for a person
+            models.Index(fields=["lane"], condition=Q(status="held"), name="delivery_held"),
             # release: what waits for its domain's records
             models.Index(
                 fields=["lane"], condition=Q(status="held", code="recheck"), name="delivery_rechecked"

@@ -595,9 +595,47 @@ class SwitchEvent(models.Model):
                 condition=Q(action__in=["trip", "resume"]), name="switchevent_action_known"
             )
         ]
+        permissions = [("trip_switch", "Can stop scopes"), ("resume_switch", "Can resume scopes")]
 
     def __str__(self) -> str:
         return f"{self.epoch} {self.action} {self.scope}"
+
+
+class SwitchNote(models.Model):
+    """What a person added to a trip or resume afterwards: a reason filled in later, what was found. Append-only."""
+
+    event = models.ForeignKey(SwitchEvent, on_delete=models.PROTECT, related_name="notes")
+    at = models.DateTimeField(db_default=Now())
+    who = models.CharField(max_length=200)
+    text = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(text__regex=r"\S"), name="switchnote_says_something")
+        ]
+
+    def __str__(self) -> str:
+        return f"note on {self.event_id}"
+
+
+class ResumeProposal(models.Model):
+    """One person's word that a stop made by a rule may end; it ends when another confirms. Append-only."""
+
+    event = models.ForeignKey(
+        SwitchEvent,
+        on_delete=models.PROTECT,
+        related_name="proposals",
+        help_text="The trip that would be undone.",
+    )
+    at = models.DateTimeField(db_default=Now())
+    who = models.CharField(max_length=200)
+    why = models.TextField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(why__regex=r"\S"), name="resumeproposal_says_why")]
+
+    def __str__(self) -> str:
+        return f"proposal to undo {self.event_id}"
 
 
 class Suppression(models.Model):

@@ -316,6 +316,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
+            index=models.Index(condition=models.Q(('status', 'held')), fields=['lane'], name='delivery_held'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
             index=models.Index(condition=models.Q(('code', 'recheck'), ('status', 'held')), fields=['lane'], name='delivery_rechecked'),
         ),
         migrations.AddIndex(

@@ -183,7 +183,7 @@ BEGIN
     FOR story IN
         SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
-          AND c.relname ~ '^(outbox_(message|attachment|attempt|event|signal)(_.*)?|reputation_(switchevent|rampevent|keyevent))$'
+          AND c.relname ~ '^(outbox_(message|attachment|attempt|event|signal)(_.*)?|reputation_(switchevent|switchnote|resumeproposal|rampevent|keyevent))$'
     LOOP
         EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', story, application);
     END LOOP;

@@ -309,9 +309,30 @@ class Migration(migrations.Migration):
                 ('why', models.TextField(blank=True)),
             ],
             options={
+                'permissions': [('trip_switch', 'Can stop scopes'), ('resume_switch', 'Can resume scopes')],
                 'indexes': [models.Index(fields=['scope', '-epoch'], name='switchevent_of_scope')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('action__in', ['trip', 'resume'])), name='switchevent_action_known')],
             },
+        ),
+        migrations.CreateModel(
+            name='ResumeProposal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('who', models.CharField(max_length=200)),
+                ('why', models.TextField()),
+                ('event', models.ForeignKey(help_text='The trip that would be undone.', on_delete=django.db.models.deletion.PROTECT, related_name='proposals', to='reputation.switchevent')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='SwitchNote',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('who', models.CharField(max_length=200)),
+                ('text', models.TextField()),
+                ('event', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='notes', to='reputation.switchevent')),
+            ],
         ),
         migrations.CreateModel(
             name='TlsPolicy',
@@ -415,5 +436,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='sendingdomain',
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['enrolled', 'verified', 'degraded', 'retired'])), name='domain_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='resumeproposal',
+            constraint=models.CheckConstraint(condition=models.Q(('why__regex', '\\S')), name='resumeproposal_says_why'),
+        ),
+        migrations.AddConstraint(
+            model_name='switchnote',
+            constraint=models.CheckConstraint(condition=models.Q(('text__regex', '\\S')), name='switchnote_says_something'),
         ),
     ]
