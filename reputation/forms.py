@@ -117,6 +117,7 @@ class SendingDomainForm(DomainModelForm):
     class Meta:
         model = SendingDomain
         fields = "__all__"
+        labels = {"require_tls": "Require TLS", "ed25519": "Ed25519"}
 
     def clean_default_sender(self) -> str:
         sender, name = str(self.cleaned_data["default_sender"]), self.instance.name

@@ -237,14 +237,17 @@ def _steps(domain: SendingDomain, checked: Records, keys: Sequence[SigningKey]) 
     needed = [row for row in checked.rows if row.needed]
     missing = [row for row in needed if row.verdict == "missing"]
     wrong = [row for row in needed if row.verdict == "wrong"]
-    unasked = [row for row in needed if row.verdict in {"unchecked", "unknown"}]
+    unasked = [row for row in needed if row.verdict == "unchecked"]
+    unanswered = [row for row in needed if row.verdict == "unknown"]
     if missing:
         yield f"Publish {_counted(missing)}: {_named(missing)}."
     if wrong:
         yield f"Correct {_counted(wrong)}: {_named(wrong)}."
     if unasked and not checked.checking:
-        yield f"Check {_counted(unasked)} that nobody has answered for yet."
-    if domain.state == State.ENROLLED and not (missing or wrong or unasked):
+        yield f"Publish {_counted(unasked)} as they stand below if you have not yet, then check them."
+    if unanswered and not checked.checking:
+        yield f"Check {_counted(unanswered)} again: nobody answered."
+    if domain.state == State.ENROLLED and not (missing or wrong or unasked or unanswered):
         yield "Check now: once every needed record is right it may send."
     if domain.state != State.ENROLLED and not any(
         key.state == "active" and "rsa" in key.algorithm for key in keys

@@ -259,7 +259,7 @@ def _percent(share: float) -> str:
     percent = 100 * share
     if percent >= 10:
         return f"{percent:.0f}"
-    return f"{percent:.1f}" if percent >= 1 else f"{percent:.2f}".rstrip("0").rstrip(".")
+    return f"{percent:.{1 if percent >= 1 else 2}f}".rstrip("0").rstrip(".")
 
 
 def _picture(high: float, title: str, described: str, drawn: Sequence[svg.Element]) -> str:

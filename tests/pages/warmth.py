@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from reputation import keyring
+from reputation import keyring, ramps
 from reputation.models import Allowance, Ramp, RampEvent, RecordCheck, SendingDomain, SigningKey
 
-CAREFUL = [10, 20, 40, 70, 100, 140, 200, 280, 392, 549, 768, 1076, 1506, 2108]
+CAREFUL = ramps.steps("careful", [], 100_000, ramps.share("gmail"), 24).caps
 # What each day earned: up, held by evidence, or a step back; the bad week is the third.
 PATH = "++++++++=-=-=++++++++"
 REPLY = (

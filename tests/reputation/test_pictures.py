@@ -124,9 +124,17 @@ def test_nothing_seen_yet_draws_no_dot_and_says_so() -> None:
     assert "none yet" in [each.text for each in root.iter(f"{SVG}text")]
 
 
-def test_a_share_is_told_with_its_interval_and_its_line() -> None:
-    share = Share("complaints", 1, 2000, 0.0001, 0.0024, 0.0008)
-    assert pictures.told(share) == "0.05 % of 2,000 (0.01 to 0.24), line 0.08 %"
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (Share("complaints", 1, 2000, 0.0001, 0.0024, 0.0008), "0.05 % of 2,000 (0.01 to 0.24), line 0.08 %"),
+        (Share("bounces", 3, 60, 0.014, 0.2, 0.02), "5 % of 60 (1.4 to 20), line 2 %"),
+        (Share("bounces", 7, 7, 0.72, 1.0, 0.02), "100 % of 7 (72 to 100), line 2 %"),
+        (Share("bounces", 0, 0, 0.0, 1.0, 0.02), "nothing seen yet"),
+    ],
+)
+def test_a_share_is_told_with_its_interval_and_its_line(share: Share, words: str) -> None:
+    assert pictures.told(share) == words
 
 
 def test_a_key_is_as_long_as_it_is_old_and_late_when_it_is() -> None:
