@@ -158,6 +158,29 @@ def test_thirty_two_at_once_do_not_pass_the_cap(noon: None, caller: Caller, sess
     assert counts() == (50, 0)
 
 
+def test_thirty_two_at_once_from_four_domains_do_not_pass_what_their_organisation_has(
+    noon: None, caller: Caller, session: int
+) -> None:
+    OrganisationalDomain.objects.update(preset="own", own_steps=[50])
+    names = [f"more-{n}" for n in range(3)]
+    streams = [factories.stream(name, f"{name}.acme.test") for name in names]
+    keys = [factories.key(factories.agent(f"of-{stream.name}", stream=stream)) for stream in streams]
+    Stream.objects.update(opens_hour=10, closes_hour=12)
+    for each in [caller, *(authenticate(f"Bearer {key}") for key in keys)]:
+        for run in range(4):
+            post(each, 10, agent={"run_id": f"r{run}"})
+
+    def claims(number: int) -> int:
+        try:
+            return len(claim(session, 3, lanes=1, last_agent=number % 4))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(32) as pool:
+        assert sum(pool.map(claims, range(128))) == 50
+    assert counts("organisation") == (50, 0)
+
+
 # -- opening
 
 
