@@ -16,7 +16,7 @@ from typing import Final
 
 from outbox import refusals
 from outbox.lifecycle import Status
-from outbox.refusal_rows import RECIPIENT
+from outbox.refusal_causes import RECIPIENT
 
 
 class Phase(StrEnum):

@@ -4,72 +4,11 @@ Data only, in the order in which `refusals.classify` asks; its docstring says wh
 its reason, which people see beside the outcome. To teach a text: a row here, a line in the test.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum, unique
 from typing import Final
 
-from reputation.wording import Status
-
-RECIPIENT: Final = "recipient"  # about them: the person, the mailbox, their domain
-INFRASTRUCTURE: Final = "infrastructure"  # about us: our addresses, our authentication, our content
-
-
-@unique
-class Cause(Enum):
-    """What stands behind a refusal: (code if for good, code if for now, about)."""
-
-    UNKNOWN = ("recipient_unknown", "recipient_unclear", RECIPIENT)
-    INACTIVE = ("recipient_inactive", "recipient_unavailable", RECIPIENT)
-    MOVED = ("recipient_moved", "recipient_moving", RECIPIENT)
-    FULL = ("mailbox_full", "mailbox_full", RECIPIENT)
-    HOST_GONE = ("dns_failed", "dns_temporary", RECIPIENT)
-    NULL_MX = ("null_mx", "dns_temporary", RECIPIENT)
-    POPULAR = ("refused_unclassified", "recipient_busy", "")
-    TOO_BIG = ("message_too_big", "too_big_for_now", "")
-    ROUTING = ("dns_failed", "host_unreachable", "")
-    UNREACHABLE = ("refused_unclassified", "host_unreachable", "")
-    BUSY = ("refused_unclassified", "server_busy", "")
-    GREYLISTED = ("refused_unclassified", "greylisted", "")
-    UNCLEAR = ("refused_unclassified", "refused_temporarily", "")
-    CONTENT = ("content_refused_by_server", "content_suspected", INFRASTRUCTURE)
-    BLOCKED = ("reputation_refused", "blocked_temporarily", INFRASTRUCTURE)
-    RATE = ("reputation_refused", "rate_limited", INFRASTRUCTURE)
-    AUTHENTICATION = ("authentication_refused", "authentication_temporary", INFRASTRUCTURE)
-    TLS = ("tls_required", "tls_failed", INFRASTRUCTURE)
-    PROTOCOL = ("protocol_error", "protocol_trouble", INFRASTRUCTURE)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A row over the reply's words, as `wording.words` gives them."""
-
-    pattern: re.Pattern[str]
-    cause: Cause
-    why: str
-
-    def speaks_of(self, _status: Status | None, words: str) -> bool:
-        return self.pattern.search(words) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A row over enhanced codes x.subject.detail, for details from `first` to `last`."""
-
-    subject: int
-    first: int
-    last: int
-    cause: Cause
-    why: str
-
-    def speaks_of(self, status: Status | None, _words: str) -> bool:
-        return status is not None and status[1] == self.subject and self.first <= status[2] <= self.last
-
-
-def _text(cause: Cause, why: str, *patterns: str) -> Text:
-    return Text(re.compile("|".join(patterns)), cause, why)
-
+from outbox.refusal_causes import Cause, Code
+from outbox.refusal_causes import text as _text
 
 C = Cause
 
@@ -81,7 +20,7 @@ SURE_CODES: Final = (
     Code(4, 14, 14, C.ROUTING, "a routing loop (Microsoft)"),
     Code(7, 10, 11, C.TLS, "encryption is needed (RFC 5248 X.7.10)"),
     Code(7, 20, 24, C.AUTHENTICATION, "DKIM or SPF did not pass (RFC 7372)"),
-    Code(7, 25, 25, C.AUTHENTICATION, "our address has no matching reverse DNS (RFC 7372 X.7.25)"),
+    Code(7, 25, 25, C.PTR, "our address has no matching reverse DNS (RFC 7372 X.7.25)"),
     Code(7, 26, 26, C.AUTHENTICATION, "several authentication checks failed (RFC 7372 X.7.26)"),
     Code(7, 27, 27, C.AUTHENTICATION, "SPF failed (Google), or our sender domain has a null MX (RFC 7505)"),
     Code(7, 28, 28, C.RATE, "an unusual rate of unsolicited mail (Google)"),
@@ -124,7 +63,7 @@ TELLTALE_TEXTS: Final = (
         r"unauthenticated|authentication (?:information|checks?|level)|pass authentication",
     ),
     _text(
-        C.AUTHENTICATION,
+        C.PTR,
         "our address has no matching reverse DNS",
         r"reverse[ -]?(?:dns|lookup|host|path)|\bptr\b|\brdns\b|unverif\w+ sending ip|mismatch\w* client ip",
     ),
@@ -179,10 +118,11 @@ RECIPIENT_TEXTS: Final = (
         r"unrout\w+ sender|invalid sender|bad sender|domain of sender",
     ),
     _text(
-        C.CONTENT,
+        C.POLICY,
         "this sender may not write there, by their rule",
         r"\bsenders?\b.{0,40}(?:reject|refus|denied|block|not (?:allow|authori|permit|verified|in\b))",
         r"permission to post|address is not verified|restricted|only accepts? (?:mail|messages) from",
+        r"groups\.google\.com",
     ),
     _text(
         C.BUSY,
@@ -203,7 +143,8 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.TOO_BIG,
         "the message is too big",
-        r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:too (?:big|large|long)|exceed)",
+        r"(?:message|mail|size|attachments?|length|file)\b.{0,40} "
+        r"(?:(?<!queue )(?<!for )too (?:big|large|long)|exceed)",
         r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
     ),
     _text(
@@ -214,7 +155,11 @@ RECIPIENT_TEXTS: Final = (
         r"domain\b.{0,40} (?:not found|not exist)|bad destination (?:system|host)|find the recipient domain",
         r"^[\w-]+(?:\.[\w-]+){1,8} does not exist|no (?:a|mx|mail) records?|domain does not exist",
     ),
-    _text(C.NULL_MX, "the domain takes no mail", r"null ?mx|n[o']t (?:accept|receive) (?:e-?)?mail"),
+    _text(
+        C.NULL_MX,
+        "the domain takes no mail",
+        r"null ?mx|indicated no smtp service|n[o']t (?:accept|receive) (?:e-?)?mail",
+    ),
     _text(
         C.MOVED,
         "the recipient has moved",
@@ -244,7 +189,7 @@ RECIPIENT_TEXTS: Final = (
         r"mailbox (?:is )?(?:unavailable|not available|not found)|recip\w*notfound",
         r"user ?not ?(?:found|known|local)",
         r"recipient address rejected(?:: access denied|[.: ]*$)|^#?address rejected",
-        r"unknown or illegal alias|destinataire (?:inconnu|invalide)",
+        r"not listed in \w+|unknown or illegal alias|destinataire (?:inconnu|invalide)",
         r"(?:benutzer|empf\w+) unbekannt|usuario (?:desconocido|no existe)",
         r"destinat\w+ (?:sconosciuto|inesistente)",
     ),
@@ -268,22 +213,22 @@ CODES: Final = (
     Code(4, 2, 2, C.UNREACHABLE, "a bad connection (RFC 3463 X.4.2)"),
     Code(4, 3, 4, C.ROUTING, "cannot be routed: often a passing fault of their DNS (RFC 3463 X.4.4)"),
     Code(4, 5, 5, C.BUSY, "congestion (RFC 3463 X.4.5)"),
-    Code(4, 7, 7, C.UNREACHABLE, "delivery time ran out at a later server (RFC 3463 X.4.7)"),
+    Code(4, 7, 7, C.EXPIRED, "delivery time ran out at a later server (RFC 3463 X.4.7)"),
     Code(5, 3, 3, C.RATE, "too many recipients (RFC 3463 X.5.3)"),
     Code(5, 1, 6, C.PROTOCOL, "a command they do not accept (RFC 3463 X.5)"),
     Code(6, 0, 0, C.CONTENT, "something in the content (RFC 3463 X.6.0)"),
     Code(6, 1, 11, C.PROTOCOL, "a media type or conversion they cannot do (RFC 3463 X.6)"),
     Code(7, 3, 3, C.UNCLEAR, "security conversion is not possible (RFC 3463 X.7.3)"),
     Code(7, 4, 4, C.TLS, "security features do not match (RFC 3463 X.7.4)"),
-    Code(7, 5, 7, C.CONTENT, "a security check of theirs failed (RFC 3463 X.7.5)"),
+    Code(7, 5, 7, C.POLICY, "a security check of theirs failed (RFC 3463 X.7.5)"),
     Code(7, 8, 8, C.AUTHENTICATION, "our login was refused (RFC 4954 X.7.8)"),
-    Code(7, 9, 9, C.CONTENT, "not accepted for policy reasons (Yahoo's use of X.7.9)"),
+    Code(7, 9, 9, C.POLICY, "not accepted for policy reasons (Yahoo's use of X.7.9)"),
     Code(7, 13, 13, C.INACTIVE, "the account is disabled (RFC 5248 X.7.13)"),
     Code(7, 17, 17, C.MOVED, "the mailbox has changed hands (RFC 7293 X.7.17)"),
     Code(7, 18, 18, C.MOVED, "the domain has changed hands (RFC 7293 X.7.18)"),
-    Code(7, 100, 399, C.CONTENT, "a rule of the recipient's organisation (Microsoft)"),
+    Code(7, 100, 399, C.POLICY, "a rule of the recipient's organisation (Microsoft)"),
     Code(7, 500, 508, C.BLOCKED, "access denied, spam or abuse seen (Microsoft)"),
-    Code(7, 510, 510, C.CONTENT, "the recipient blocks this sender (Microsoft)"),
+    Code(7, 510, 510, C.POLICY, "the recipient blocks this sender (Microsoft)"),
     Code(7, 511, 699, C.BLOCKED, "a banned sender, address or domain (Microsoft)"),
     Code(7, 700, 799, C.BLOCKED, "traffic not accepted from there (Microsoft)"),
 )
@@ -308,17 +253,26 @@ VAGUE_TEXTS: Final = (
         r"prohibit|security (?:issue|risk|reason)",
     ),
     _text(
+        C.EXPIRED,
+        "the time for delivery ran out at a later server",
+        r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded)",
+        r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
+        r"delivery time expired|could not be delivered (?:for|within) \d|deliver this message after \d",
+    ),
+    _text(
         C.UNREACHABLE,
         "another server could not reach the next one",
         r"connection (?:refused|timed out|reset|lost)|timed? ?out|no route to host|unreachable",
-        r"delivery time expired",
-        r"retry time|too long|lost connection|not accept our requests to connect",
+        r"too long|lost connection|not accept our requests to connect",
     ),
     _text(
-        C.ROUTING, "a routing loop", r"hop count|too many hops|\bloops?\b|unable to route|name service error"
+        C.ROUTING,
+        "a routing loop",
+        r"hop count|too many hops|\bloops?\b|duplicated message-id|(?:unable|not able) to route",
+        r"find a gateway|name service error",
     ),
     _text(
-        C.UNCLEAR,
+        C.RELAYING,
         "that server does not take mail for this domain, or not from us",
         r"relay(?:ing)?\b.{0,30}(?:denied|not|prohib|refus)|(?:unable|not \w+|cannot) to relay",
         r"mail relay|rcpthosts",
@@ -334,8 +288,9 @@ VAGUE_TEXTS: Final = (
         "they refuse connections from our address",
         r"(?:client|host|ip|connections?|server|network|access)\b.{0,60} "
         r"(?:reject|refus|denied|block|forbid|not accept)",
-        r"not accepting connections|no smtp service|service refus|invalid domain name|access denied",
+        r"not accepting connections|no smtp service|service refus|invalid domain name",
     ),
+    _text(C.DENIED, "they refuse us and do not say why", r"access denied"),
     _text(
         C.PROTOCOL,
         "they did not understand the conversation",
@@ -349,7 +304,7 @@ VAGUE_TEXTS: Final = (
         r"busy|overload|load average|resources|system error|internal (?:server )?error",
         r"local (?:error|problem)|try again",
         r"temporar|service (?:is )?(?:not available|unavailable)|closing|maintenance",
-        r"configuration error|later",
+        r"configuration error|transaction failed|later",
     ),
 )
 
@@ -359,7 +314,7 @@ HOLLOW_CODES: Final = (
     Code(2, 0, 0, C.INACTIVE, "something about the mailbox (RFC 3463 X.2.0)"),
     Code(3, 0, 0, C.BUSY, "something in their system (RFC 3463 X.3.0)"),
     Code(4, 0, 0, C.UNREACHABLE, "something in the network (RFC 3463 X.4.0)"),
-    Code(7, 0, 2, C.CONTENT, "not authorised: their policy, not the recipient's absence (RFC 3463 X.7.1)"),
+    Code(7, 0, 2, C.POLICY, "not authorised: their policy, not the recipient's absence (RFC 3463 X.7.1)"),
 )
 
 # 7. The bare reply code (RFC 5321 §4.2.3, RFC 7504, RFC 3207, RFC 4954).

@@ -12,7 +12,9 @@ Pure. Each pattern is linear in its input, of which `wording.MAX_TEXT` character
 from dataclasses import dataclass
 from typing import Final
 
-from outbox.refusal_rows import REPLY_CODES, STAGES, UNEXPLAINED, Cause
+from outbox.reasons import Reason
+from outbox.refusal_causes import Cause
+from outbox.refusal_rows import REPLY_CODES, STAGES, UNEXPLAINED
 from reputation import wording
 from reputation.wording import Status
 
@@ -21,11 +23,15 @@ DEFERRALS: Final = frozenset(cause.value[1] for cause in Cause)
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A bounce code (5yz) or a deferral code (4yz), whom it is about ("" if nobody is to blame), and why."""
+    """A bounce code (5yz) or a deferral code (4yz), whom it is about ("" if nobody is to blame), and why.
+
+    `reason` is the finer name of the same, in the list that reports share.
+    """
 
     code: str
     about: str
     why: str
+    reason: Reason
 
 
 def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None = None) -> Classification:
@@ -36,10 +42,10 @@ def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None
     spoke of the connection and not of the message.
     """
     cause, why = _cause(code, wording.status(enhanced, text), wording.words(text))
-    bounce, deferral, about = cause.value
+    bounce, deferral, about, reason = cause.value
     if for_now is None:
         for_now = (str(code) if code else enhanced or "").startswith("4")
-    return Classification(deferral if for_now else bounce, about, why)
+    return Classification(deferral if for_now else bounce, about, why, reason)
 
 
 def _cause(code: int, status: Status | None, words: str) -> tuple[Cause, str]:

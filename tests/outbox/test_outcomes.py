@@ -21,7 +21,8 @@ from outbox.outcomes import (
     interpret,
     next_attempt,
 )
-from outbox.refusal_rows import STAGES, Cause
+from outbox.refusal_causes import Cause
+from outbox.refusal_rows import STAGES
 from outbox.refusals import classify
 
 REPLIED, RCPT = Phase.REPLIED, Phase.RCPT
@@ -138,7 +139,7 @@ def test_a_reply_that_fits_nothing_before_the_dot_is_a_deferral(code):
 
 def test_every_cause_ends_in_the_closed_lists():
     for cause in Cause:
-        bounce, deferral, about = cause.value
+        bounce, deferral, about, _reason = cause.value
         assert bounce in CODES[Status.BOUNCED]
         assert deferral in DEFERRALS
         assert about in ("recipient", "infrastructure", "")

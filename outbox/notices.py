@@ -1,0 +1,113 @@
+"""Delivery reports written for people only: whom they are about and what they say, without knowing the author.
+
+Every such report names the recipient at the head of a line, or after words like "to" or "recipient", says why
+beside or below it, and ends where the returned message begins. That is all that is assumed here; no server's
+template is spelled out. Pure; each pattern is linear in its input.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from outbox.dsn import ADDRESS, MAX_RECIPIENTS, Said, addresses
+from outbox.mailparts import one_line
+from outbox.testimony import Action
+
+_ENDS: Final = re.compile(
+    r"^(?:[ \t]*(?:Received|Return-Path|DKIM-Signature|Message-ID|X-Received):"
+    r"|[ \t>*=-]{0,80}(?:begin |start of |text of )?(?:the |your |an? )?"
+    r"(?:original message|returned message|unsent message|message headers? follow|header of the original"
+    r"|below this line is a copy|(?:this|below|included|enclosed|attached) is (?:a|the) copy"
+    r"|copy of (?:the|your) (?:original )?message))",
+    re.MULTILINE | re.IGNORECASE,
+)
+_LEAD: Final = re.compile(
+    rf"""^[ \t>*"'(]{{0,40}}<?({ADDRESS.pattern})(?=[>"'):;,\s\[<]|\.{{1,3}}(?:\s|$)|$)""", re.MULTILINE
+)
+_TOWARDS: Final = re.compile(
+    r"\b(?:to|for|rcpt|recipients?|address(?:es)?(?: failed)?|user)\b:?\s{0,9}"
+    rf"[<\"'(]?({ADDRESS.pattern})",
+    re.IGNORECASE,
+)
+_NOT_THEIRS: Final = re.compile(
+    rf"(?:mail from|from|sender|by|envelope-from|reply-to|contact|return-path|to postmaster)\b:?\s{{0,9}}"
+    rf"[<\"'(]?(?:{ADDRESS.pattern})",
+    re.IGNORECASE,
+)
+_STAFF: Final = re.compile(
+    r"(?:mailer-?daemon|postmaster|abuse|support|no-?reply|mail-?master|help(?:desk)?)@", re.I
+)
+_REPLY: Final = re.compile(r"(?:^|[\s:;('\"<\[])([45]\d\d)(?=[ -](?:#?\d\.\d|\S)|: ?#?\S)")
+_QUOTED_REPLY: Final = re.compile(r"^<<< ([45]\d\d.*)$", re.MULTILINE)
+_DELAYS: Final = re.compile(
+    r"\b(?:warning message only|has been delayed|(?:still|will) (?:be )?(?:retr|try)|will keep trying"
+    r"|not yet been delivered|delivery (?:status notification \()?delay|temporarily delayed)",
+    re.IGNORECASE,
+)
+
+
+def cut(text: str) -> str:
+    """The report without the message it returns; all of it if that would leave nothing."""
+    found = _ENDS.search(text)
+    notice = text[: found.start()].rstrip() if found else text
+    return notice if len(notice.strip()) > 20 else text
+
+
+def reply_in(text: str) -> str:
+    """The text from the server's reply on, if one is quoted; else all of it."""
+    quoted = _QUOTED_REPLY.search(text)
+    if quoted:
+        return quoted[1]
+    found = _REPLY.search(text)
+    return text[found.start(1) :] if found else text
+
+
+def reply_code(text: str) -> int | None:
+    """The SMTP reply code a text shows first."""
+    found = _REPLY.search(text)
+    return int(found[1]) if found else None
+
+
+def said_in(notice: str, named: Sequence[str], ours: Collection[str]) -> list[Said]:
+    """One entry per recipient of a notice already `cut`.
+
+    `named`: recipients known from elsewhere, such as X-Failed-Recipients. `ours`: addresses that are the
+    sender's or the reporter's, in lower case.
+    """
+    action = Action.DELAYED if _DELAYS.search(notice) else Action.FAILED
+    blocks = blocks_in(notice, ours)
+    recipients = list(named) or list(blocks) or _spoken_of(notice, ours)
+    if len(recipients) == 1:
+        only = blocks.get(recipients[0].lower(), "")
+        text = only if _has_words(only) else notice
+        return [Said(recipient=recipients[0], action=action, note=text)]
+    return [
+        Said(recipient=each, action=action, note=blocks.get(each.lower()) or notice)
+        for each in recipients[:MAX_RECIPIENTS]
+    ]
+
+
+def blocks_in(notice: str, ours: Collection[str]) -> dict[str, str]:
+    """What follows each address at the head of a line, up to the next one; by address in lower case."""
+    heads = [found for found in _LEAD.finditer(notice) if _may_be_theirs(found[1], ours)]
+    blocks: dict[str, str] = {}
+    for head, after in zip(heads, [*heads[1:], None], strict=False):
+        key = head[1].strip(".").lower()
+        block = notice[head.end() : after.start() if after else len(notice)]
+        blocks[key] = f"{blocks.get(key, '')}\n{block}".strip(" \t\n>:")
+    return blocks
+
+
+def _spoken_of(notice: str, ours: Collection[str]) -> list[str]:
+    """Addresses that are written to, or any that are not somebody else's."""
+    text = one_line(_NOT_THEIRS.sub(" ", notice))
+    towards = [found[1] for found in _TOWARDS.finditer(text)]
+    return [each for each in [*towards, *addresses(text)] if _may_be_theirs(each, ours)][:1]
+
+
+def _may_be_theirs(address: str, ours: Collection[str]) -> bool:
+    return address.strip(".").lower() not in ours and not _STAFF.match(address)
+
+
+def _has_words(text: str) -> bool:
+    return len(re.findall(r"[^\W\d_]{2,}", text[:500])) >= 2
