@@ -173,6 +173,8 @@ def _answered(reply: Reply, code: int, relay: bool) -> Outcome:
 def _refused(reply: Reply) -> Outcome:
     if reply.code is None or not 400 <= reply.code <= 599:
         return _NONSENSE
+    if reply.phase is Phase.AUTH:
+        return Outcome(Status.DEFERRED, "relay_login_refused", "", "the relay refused our login")
     for_now = reply.code < 500 or reply.phase in _NOT_ABOUT_THE_MESSAGE
     reason = refusals.classify(reply.code, reply.enhanced, reply.text, for_now=for_now)
     return Outcome(Status.DEFERRED if for_now else Status.BOUNCED, reason.code, reason.about, reason.why)

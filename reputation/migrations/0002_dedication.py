@@ -45,7 +45,14 @@ CREATE TRIGGER dedication AFTER UPDATE OF use ON reputation_organisationaldomain
 """
 
 
+SENDER = """
+-- From, where the agent names none, is of the sending domain too.
+ALTER TABLE reputation_sendingdomain ADD CONSTRAINT default_sender_in_its_domain
+    CHECK (lower(default_sender) LIKE '%@' || name OR lower(default_sender) LIKE '%@' || name || '>');
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [("reputation", "0001_tables")]
 
-    operations = [migrations.RunSQL(DEDICATION, migrations.RunSQL.noop)]
+    operations = [migrations.RunSQL(sql, migrations.RunSQL.noop) for sql in (DEDICATION, SENDER)]

@@ -389,3 +389,9 @@ def test_a_greylist_and_a_full_mailbox_have_schedules_of_their_own():
     assert BULK.for_code("mailbox_full") is MAILBOX_FULL
     assert TRANSACTIONAL.for_code("mailbox_full") is TRANSACTIONAL
     assert BULK.for_code("server_busy") is BULK
+
+
+def test_a_login_that_our_relay_refuses_is_called_that() -> None:
+    reply = Reply(Phase.AUTH, 535, "5.7.8 credentials invalid", "5.7.8", None)
+    outcome = interpret(reply, relay=True)
+    assert (outcome.status, outcome.code) == (Status.DEFERRED, "relay_login_refused")

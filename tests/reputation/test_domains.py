@@ -15,6 +15,7 @@ from reputation import domains, keyring
 from reputation.domains import NotDeclared, NotEnrolled
 from reputation.models import OrganisationalDomain, RecordCheck, Route, SendingDomain, SigningKey, Stream
 from reputation.vault import new_master_key
+from tests import factories
 from tests.reputation.fakedns import FIRST, SECOND, Dns
 
 NAME = "agents.acme.test"
@@ -601,3 +602,13 @@ def test_verify_watches_until_all_is_right(dns: Dns, monkeypatch: Any) -> None:
     monkeypatch.setattr("reputation.management.commands.verify.time.sleep", lambda _: dns.publish(domain))
     call_command("verify", NAME, "--watch")
     assert state(domain) == "verified"
+
+
+@pytest.mark.parametrize(
+    "sender", ["boss@mail.acme.test", "Boss <boss@acme.test>", "boss@agents.acme.test.evil.test"]
+)
+def test_no_default_sender_is_of_another_domain(live_db: Any, sender: str) -> None:
+    factories.stream()
+    with pytest.raises(IntegrityError):
+        SendingDomain.objects.update(default_sender=sender)
+    SendingDomain.objects.update(default_sender="Ada <ada@agents.acme.test>")
