@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
+from reputation.normal_forms import person_form
+
 MAX_TEXT = 998  # RFC 5322 §2.1.1: no single header line can be longer, so no mailbox may be
 MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
 MAX_ADDR_OCTETS = 254  # RFC 5321 §4.5.3.1.3: a path is 256 octets, its angle brackets included
 MAX_LABEL_OCTETS = 63  # RFC 1035 §2.3.4
-
-_GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 # C0, DEL and C1 (with NEL), the Unicode line ends, bidi controls (UAX #9) and lone surrogates.
 # ZWJ and ZWNJ are not among them: emoji and Persian need them.
@@ -84,11 +84,7 @@ class Mailbox:
         """Key of the person behind it: plus tag dropped, and at Gmail the dots too. Two equal keys get one
         delivery.
         """
-        local, _, domain = self.folded.rpartition("@")
-        local = local.partition("+")[0] or local
-        if domain in _GMAIL:
-            return f"{local.replace('.', '') or local}@gmail.com"
-        return f"{local}@{domain}"
+        return person_form(self.addr)
 
 
 def check_text(value: str, what: str) -> None:

@@ -195,7 +195,7 @@ def cancel_message(request: HttpRequest, message_id: str) -> HttpResponse:
 def whoami(request: HttpRequest) -> HttpResponse:
     """The agent behind the key, its stream, sender and limits, and what is closed now and why."""
     caller = caller_of(request)
-    place, _ = facts.read(caller.agent_id, caller.stream_id, ())
+    place = facts.read(caller.agent_id, caller.stream_id, ()).place
     closed = OpenStop.objects.filter(scope__in=runs.base_scopes(caller, place)).order_by("epoch")
     stops = [{"scope": stop.scope, "since": stop.tripped_at, "why": stop.why} for stop in closed]
     return json_answer(

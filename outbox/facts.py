@@ -1,15 +1,16 @@
 """What the intake and the rules need to know, read in one statement.
 
 Facts are a frozen picture: the place the mail leaves from, the runs it belongs to, the lanes its recipients
-fall into. What is missing (a run seen for the first time, a lane) is for ``runs`` to make.
+fall into, and who of them may not be mailed (asked the same way, in the same time, whatever the answer). What is
+missing (a run seen for the first time, a lane) is for ``runs`` to make.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, LiteralString
 
-from reputation import sql
+from reputation import sql, suppression
 
 # The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there.
 READ: Final[LiteralString] = """
@@ -19,6 +20,7 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
        EXISTS (SELECT FROM reputation_signingkey AS k
                WHERE k.domain_id = d.id AND k.state = 'active' AND k.algorithm = 'rsa-sha256') AS signed,
        ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch) AS stops,
+       ARRAY(SELECT mark FROM ao_suppressed(%(marks)s::bytea[], s.name, s.kind)) AS suppressed,
        (SELECT jsonb_agg(jsonb_build_array(u.id, u.name, u.lineage, u.cancelled_at IS NOT NULL, coalesce(
                     (SELECT jsonb_object_agg(l.provider, l.id) FROM outbox_lane AS l
                      WHERE l.run_id = u.id AND l.agent_id = u.agent_id AND l.domain_id = d.id AND l.stream_id = s.id),
@@ -68,17 +70,30 @@ class KnownRun:
         return self.lineage[-2] if len(self.lineage) > 1 else None
 
 
-def read(agent_id: int, stream_id: int, names: Iterable[str]) -> tuple[Place, dict[str, KnownRun]]:
-    """Where a stream's mail leaves from, and those of an agent's runs that exist already, by name.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What one statement saw: the place, those of the agent's runs that exist, by name, and who may not be mailed."""
+
+    place: Place
+    known: dict[str, KnownRun]
+    suppressed: frozenset[str]
+
+
+def read(agent_id: int, stream_id: int, names: Iterable[str], addresses: Collection[str] = ()) -> Picture:
+    """The picture for mail of an agent's runs of these names, to these addresses.
 
     Raises:
         LookupError: there is no such stream any more.
     """
-    row = sql.one(READ, {"agent": agent_id, "stream": stream_id, "names": sorted(names)})
+    marks = {address: suppression.marks(address) for address in addresses}
+    asked = {"agent": agent_id, "stream": stream_id, "names": sorted(names)}
+    row = sql.one(READ, asked | {"marks": [mark for each in marks.values() for mark in each]})
     if row is None:
         raise LookupError(f"stream {stream_id} is gone")
     known = (
         KnownRun(key, name, tuple(lineage), *rest)
         for key, name, lineage, *rest in sql.loads(row.runs or "[]")
     )
-    return Place(*row[:-1]), {run.name: run for run in known}
+    found = frozenset(map(bytes, row.suppressed))
+    suppressed = frozenset(address for address, each in marks.items() if not found.isdisjoint(each))
+    return Picture(Place(*row[:-2]), {run.name: run for run in known}, suppressed)

@@ -44,6 +44,7 @@ class _Batch:
     base_url: str
     place: Place
     known: dict[str, KnownRun]
+    suppressed: frozenset[str]
     providers: Mapping[str, str]
     queue: Queue
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -78,6 +79,7 @@ class Preview:
     policy_version: int
     expires_at: datetime | None = None
     forecasts: Mapping[str, datetime | None] = field(default_factory=dict)
+    refused: tuple[Mapping[str, str], ...] = ()
 
 
 def preview(drafts: Sequence[Draft | Problem], caller: Caller) -> list[Preview]:
@@ -91,14 +93,15 @@ def preview_plan(plan: Estimate, caller: Caller) -> tuple[Preview, dict[str, tup
 
     With how many would go to each provider, and its outlook; of a stream without a ramp there is none.
     """
-    place, known = facts.read(caller.agent_id, caller.stream_id, _run_names([plan.draft]))
-    parts = {}
+    picture = facts.read(caller.agent_id, caller.stream_id, _run_names([plan.draft]))
+    place, parts = picture.place, {}
     if place.warming and place.domain_id is not None:
         counts = spread(plan.recipients)
         parts = {name: (counts[name], look) for name, look in outlooks(place.domain_id, counts).items()}
     ends = [look.at(count) for count, look in parts.values()]
     end = max((each for each in ends if each), default=place.now) if all(ends) else None
-    told = replace(_facts(plan.draft, caller, place, known, Queue({}, {}, {})), forecast_at=end)
+    nobody = _Batch(caller, "", "", place, picture.known, frozenset(), {}, Queue({}, {}, {}))
+    told = replace(_facts(nobody, plan.draft), forecast_at=end)
     found = judge(plan.draft, told)
     return Preview(None, found, place.policy_version, told.expires_at, {"": end}), parts
 
@@ -108,14 +111,12 @@ def _preview(batch: _Batch, draft: Draft | Problem) -> Preview:
     if isinstance(draft, Problem):
         return Preview(None, Verdict(refusal=draft), place.policy_version)
     misplaced = runs.check_parent(draft, batch.known)
-    verdict = (
-        Verdict(refusal=misplaced)
-        if misplaced
-        else judge(draft, _facts(draft, batch.caller, place, batch.known, batch.queue))
-    )
-    forecasts = {} if verdict.refusal else batch.queue.join(draft, place)
-    by_recipient = {mailbox.addr: forecasts.get(mailbox.domain) for mailbox in draft.recipients}
-    return Preview(draft, verdict, place.policy_version, _expiry(draft, place), by_recipient)
+    verdict = Verdict(refusal=misplaced) if misplaced else judge(draft, _facts(batch, draft))
+    left = draft.without(batch.suppressed)
+    forecasts = {} if verdict.refusal else batch.queue.join(left, place)
+    by_recipient = {mailbox.addr: forecasts.get(mailbox.domain) for mailbox in left.recipients}
+    refused = _refused(batch, draft)
+    return Preview(draft, verdict, place.policy_version, _expiry(draft, place), by_recipient, refused)
 
 
 def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
@@ -125,11 +126,13 @@ def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
 
 
 def _gather(drafts: Sequence[Draft], caller: Caller, request_id: str, base_url: str) -> _Batch:
-    place, known = facts.read(caller.agent_id, caller.stream_id, _run_names(drafts))
-    domains = {mailbox.domain for draft in drafts for mailbox in draft.recipients}
-    providers = families(domains)
-    queue = _queue(drafts, place, providers)
-    return _Batch(caller, request_id, base_url, place, known, providers, queue)
+    addresses = {mailbox.addr for draft in drafts for mailbox in (*draft.to, *draft.cc, *draft.bcc)}
+    picture = facts.read(caller.agent_id, caller.stream_id, _run_names(drafts), addresses)
+    left = [draft.without(picture.suppressed) for draft in drafts]
+    providers = families({mailbox.domain for draft in left for mailbox in draft.recipients})
+    queue = _queue(left, picture.place, providers)
+    place, known, suppressed = picture.place, picture.known, picture.suppressed
+    return _Batch(caller, request_id, base_url, place, known, suppressed, providers, queue)
 
 
 def _queue(drafts: Sequence[Draft], place: Place, providers: Mapping[str, str]) -> Queue:
@@ -168,10 +171,10 @@ def _judged(batch: _Batch, draft: Draft) -> Answer:
     misplaced = runs.check_parent(draft, batch.known)
     if misplaced:
         return _refusal(batch, misplaced)
-    verdict = judge(draft, _facts(draft, batch.caller, batch.place, batch.known, batch.queue))
+    verdict = judge(draft, _facts(batch, draft))
     if verdict.refusal:
         return _refusal(batch, verdict.refusal)
-    accepted = _enter(batch, draft, verdict)
+    accepted = _enter(batch, draft.without(batch.suppressed), verdict, _refused(batch, draft))
     return Answer(202, orjson.dumps(accepted_body(accepted)), message_id=accepted.id, lasting=True)
 
 
@@ -180,7 +183,14 @@ def _refusal(batch: _Batch, problem: Problem) -> Answer:
     return Answer(problem.status, body, lasting=problem.retry is Retry.NEVER)
 
 
-def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, KnownRun], queue: Queue) -> Facts:
+def _refused(batch: _Batch, draft: Draft) -> tuple[Mapping[str, str], ...]:
+    """Who gets no delivery of it, each once: no reason, no date."""
+    unwanted = (each.addr for each in (*draft.to, *draft.cc, *draft.bcc) if each.addr in batch.suppressed)
+    return tuple({"to": addr, "code": "recipient_suppressed"} for addr in dict.fromkeys(unwanted))
+
+
+def _facts(batch: _Batch, draft: Draft) -> Facts:
+    caller, place, known = batch.caller, batch.place, batch.known
     run = known.get(runs.name_of(draft, place))
     above = known.get(draft.parent_run_id) if draft.parent_run_id else None
     lineage = run.lineage if run else above.lineage if above else ()
@@ -195,20 +205,21 @@ def _facts(draft: Draft, caller: Caller, place: Place, known: Mapping[str, Known
         stopped_scope=next((scope for scope in place.stops if scope in mine), None),
         run_cancelled=any(each.cancelled for each in (run or above,) if each),
         expires_at=_expiry(draft, place),
-        forecast_at=queue.last(draft, place),
+        forecast_at=batch.queue.last(draft.without(batch.suppressed), place),
         degraded=place.degraded,
         exempt=caller.exempt,
+        suppressed=batch.suppressed,
         test_names=settings.AO_ALLOW_TEST_NAMES,
     )
 
 
-def _enter(batch: _Batch, draft: Draft, verdict: Verdict) -> Accepted:
+def _enter(batch: _Batch, draft: Draft, verdict: Verdict, refused: tuple[Mapping[str, str], ...]) -> Accepted:
     """Gather the rows of one accepted draft, and what its sender is told."""
     run = _run_with_lanes(batch, draft)
     key = ids.new_id(int(batch.place.now.timestamp() * 1000))
     status = Status.HELD if verdict.holds else Status.QUEUED
     code = verdict.holds[0].code if verdict.holds else ""
-    accepted = _accepted(batch, draft, verdict, key, run, status, code)
+    accepted = replace(_accepted(batch, draft, verdict, key, run, status, code), refused=refused)
     batch.messages.append(_message_row(batch, draft, accepted, run))
     batch.deliveries += _delivery_rows(batch, draft, accepted, run, code)
     batch.attachments += [
@@ -222,7 +233,7 @@ def _run_with_lanes(batch: _Batch, draft: Draft) -> KnownRun:
     name = runs.name_of(draft, batch.place)
     if name not in batch.known:
         runs.open_run(draft, name, batch.caller, batch.known)
-        batch.known |= facts.read(batch.caller.agent_id, batch.caller.stream_id, [name])[1]
+        batch.known |= facts.read(batch.caller.agent_id, batch.caller.stream_id, [name]).known
     needed = {batch.providers[mailbox.domain] for mailbox in draft.recipients}
     if not needed <= set(batch.known[name].lanes):
         batch.known[name] = runs.open_lanes(batch.known[name], needed, batch.caller, batch.place)

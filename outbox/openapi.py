@@ -216,6 +216,7 @@ class Preflight(_Out):
     expires_at: AwareDatetime | None
     forecast_at: AwareDatetime | None = Field(description="When the last recipient would be through.")
     deliveries: list[ForecastTo]
+    refused: list[NotMailed] = Field(description="Recipients that would get no delivery.")
     budget: dict[str, Budget]
     recipients: int | None = None
     providers: list[ForecastProvider] | None = Field(

@@ -8,8 +8,8 @@ all that is wrong at once, each with a JSON pointer. Sizes are measured before a
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -82,6 +82,16 @@ class Draft:
         for mailbox in (*self.to, *self.cc, *self.bcc):
             found.setdefault(mailbox.canonical, mailbox)
         return tuple(found.values())
+
+    def without(self, addresses: Collection[str]) -> "Draft":
+        """The same message to everybody but these addresses."""
+        if not addresses:
+            return self
+        to, cc, bcc = (
+            tuple(mailbox for mailbox in field if mailbox.addr not in addresses)
+            for field in (self.to, self.cc, self.bcc)
+        )
+        return replace(self, to=to, cc=cc, bcc=bcc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Facts:
     forecast_at: datetime | None  # when the last recipient would be through; None: not within years
     degraded: bool
     exempt: bool
+    suppressed: frozenset[str]  # those of the draft's addresses that may not be mailed
     test_names: bool  # names under .test exist here: a simulated world
 
 
@@ -122,6 +123,23 @@ def sender_is_in_lane(draft: Draft, facts: Facts) -> Finding:
     )
 
 
+def somebody_may_be_mailed(draft: Draft, facts: Facts) -> Finding:
+    """Whoever is suppressed gets nothing, and the others their mail, unless the agent wants all or nothing.
+
+    The words are the same whatever the reason: who bounced, complained or left is not the agent's to know.
+    """
+    wrong = tuple(
+        Violation(f"/{field}/{place}", "recipient_suppressed", "This recipient may not be mailed.")
+        for field in ("to", "cc", "bcc")
+        for place, mailbox in enumerate(getattr(draft, field))
+        if mailbox.addr in facts.suppressed
+    )
+    if not wrong or (not draft.all_or_nothing and draft.without(facts.suppressed).recipients):
+        return None
+    which = "Not every" if draft.all_or_nothing else "No"
+    return Problem("recipient_suppressed", f"{which} recipient may be mailed.", violations=wrong)
+
+
 def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
     """What would only expire behind a ramp is refused at the door, while the agent can still do something else."""
     if facts.exempt or (facts.forecast_at and facts.forecast_at < facts.expires_at):
@@ -149,6 +167,7 @@ RULES: Final[Sequence[Rule]] = (
     names_are_of_this_world,
     run_is_open,
     sender_is_in_lane,
+    somebody_may_be_mailed,
     forecast_is_within_its_life,
     records_are_right,
 )

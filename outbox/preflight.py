@@ -48,6 +48,7 @@ def _body(preview: Preview, request_id: str, base_url: str) -> dict[str, Any]:
         "expires_at": _instant(preview.expires_at),
         "forecast_at": _instant(_last(preview.forecasts.values())),
         "deliveries": _deliveries(preview.forecasts),
+        "refused": [dict(each) for each in preview.refused],
         "budget": {},
     }
 

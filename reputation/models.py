@@ -654,7 +654,7 @@ class Suppression(models.Model):
 
     mark = models.BinaryField(max_length=10)
     person = models.BinaryField(max_length=10)
-    address_sealed = models.BinaryField(null=True, editable=False)
+    address_sealed = models.BinaryField(default=b"", editable=False)
     scope = models.CharField(max_length=80)
     reason = models.CharField(max_length=12, choices=Reason)
     source = models.CharField(max_length=200)
@@ -685,7 +685,7 @@ class Suppression(models.Model):
                 condition=Q(lifted_at=None) | Q(lifted_why__regex=r"\S"), name="suppression_lifted_says_why"
             ),
             models.CheckConstraint(
-                condition=Q(erased_at=None) | Q(address_sealed=None), name="suppression_erased_is_gone"
+                condition=Q(erased_at=None) | Q(address_sealed=b""), name="suppression_erased_is_gone"
             ),
         ]
         indexes = [

@@ -44,8 +44,8 @@ WITH given AS MATERIALIZED (
 ), written AS (
     INSERT INTO reputation_suppression AS s (mark, person, address_sealed, scope, reason, source, created_at,
         expires_at, erased_at)
-    SELECT mark, person, CASE WHEN e.person IS NULL THEN sealed END, scope, reason, source, ao_now(), expires_at,
-        CASE WHEN e.person IS NOT NULL THEN ao_now() END
+    SELECT mark, person, CASE WHEN e.person IS NULL THEN sealed ELSE '' END, scope, reason, source, ao_now(),
+        expires_at, CASE WHEN e.person IS NOT NULL THEN ao_now() END
     FROM given LEFT JOIN erased AS e USING (person) ORDER BY mark, scope, reason
     ON CONFLICT (mark, scope, reason) WHERE lifted_at IS NULL DO UPDATE SET
         source = CASE WHEN s.expires_at <= ao_now() THEN excluded.source ELSE s.source END,
@@ -65,7 +65,7 @@ WHERE id = %s AND lifted_at IS NULL
 """
 
 ERASE: Final[LiteralString] = """
-UPDATE reputation_suppression SET address_sealed = NULL, erased_at = ao_now()
+UPDATE reputation_suppression SET address_sealed = '', erased_at = ao_now()
 WHERE person = %s AND erased_at IS NULL
 """
 
@@ -134,7 +134,7 @@ def suppress(entries: Iterable[Entry]) -> int:
 
 def suppress_mark(mark: bytes, scope: str, reason: Reason, source: str) -> bool:
     """Suppress a person of whom only the mark is left (``person_mark``); whether they were not already."""
-    return _write([_Row(mark, mark, None, scope, reason, source, None)]) == 1
+    return _write([_Row(mark, mark, b"", scope, reason, source, None)]) == 1
 
 
 def look_up(addresses: Iterable[str], stream: str, kind: str) -> dict[str, str]:
@@ -183,7 +183,7 @@ def person_mark(address: str) -> bytes:
 class _Row:
     mark: bytes
     person: bytes
-    sealed: bytes | None
+    sealed: bytes
     scope: str
     reason: str
     source: str
@@ -212,10 +212,11 @@ def _write(rows: Sequence[_Row]) -> int:
 
 
 def _mark(form: str) -> bytes:
-    return hmac.digest(_key(), _PURPOSE + form.encode("utf-8", "replace"), "sha256")[:MARK_BYTES]
+    return hmac.digest(key(), _PURPOSE + form.encode("utf-8", "replace"), "sha256")[:MARK_BYTES]
 
 
-def _key() -> bytes:
+def key() -> bytes:
+    """The key of this room's hashes and of unsubscribe links; raises ImproperlyConfigured if there is none."""
     if len(settings.AO_SUPPRESSION_KEY) < MIN_KEY:
         raise ImproperlyConfigured(
             "Set AO_SUPPRESSION_KEY: 32 bytes in base64 that never change; see README."

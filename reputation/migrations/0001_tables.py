@@ -281,7 +281,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('mark', models.BinaryField(max_length=10)),
                 ('person', models.BinaryField(max_length=10)),
-                ('address_sealed', models.BinaryField(null=True)),
+                ('address_sealed', models.BinaryField(default=b'')),
                 ('scope', models.CharField(max_length=80)),
                 ('reason', models.CharField(choices=[('hard_bounce', 'Hard Bounce'), ('complaint', 'Complaint'), ('unsubscribed', 'Unsubscribed'), ('by_person', 'By Person'), ('mailbox_full', 'Mailbox Full')], max_length=12)),
                 ('source', models.CharField(max_length=200)),
@@ -295,7 +295,7 @@ class Migration(migrations.Migration):
             options={
                 'permissions': [('unseal_suppression', 'Can see and export suppressed addresses'), ('lift_suppression', 'Can lift suppressions'), ('erase_suppression', 'Can erase addresses from the suppression list')],
                 'indexes': [models.Index(fields=['person'], name='suppression_of_person')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('lifted_at', None)), fields=('mark', 'scope', 'reason'), name='suppressed_once'), models.CheckConstraint(condition=models.Q(('reason__in', ['hard_bounce', 'complaint', 'unsubscribed', 'by_person', 'mailbox_full'])), name='suppression_reason_known'), models.CheckConstraint(condition=models.Q(('scope__in', ['all', 'agents']), ('scope__startswith', 'stream:'), _connector='OR'), name='suppression_scope_known'), models.CheckConstraint(condition=models.Q(('lifted_at', None), ('lifted_why__regex', '\\S'), _connector='OR'), name='suppression_lifted_says_why'), models.CheckConstraint(condition=models.Q(('erased_at', None), ('address_sealed', None), _connector='OR'), name='suppression_erased_is_gone')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('lifted_at', None)), fields=('mark', 'scope', 'reason'), name='suppressed_once'), models.CheckConstraint(condition=models.Q(('reason__in', ['hard_bounce', 'complaint', 'unsubscribed', 'by_person', 'mailbox_full'])), name='suppression_reason_known'), models.CheckConstraint(condition=models.Q(('scope__in', ['all', 'agents']), ('scope__startswith', 'stream:'), _connector='OR'), name='suppression_scope_known'), models.CheckConstraint(condition=models.Q(('lifted_at', None), ('lifted_why__regex', '\\S'), _connector='OR'), name='suppression_lifted_says_why'), models.CheckConstraint(condition=models.Q(('erased_at', None), ('address_sealed', b''), _connector='OR'), name='suppression_erased_is_gone')],
             },
         ),
         migrations.CreateModel(

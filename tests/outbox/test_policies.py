@@ -23,6 +23,7 @@ FACTS = Facts(
     forecast_at=NOW,
     degraded=False,
     exempt=False,
+    suppressed=frozenset(),
     test_names=False,
 )
 
