@@ -4,6 +4,7 @@ Three sending domains with caps of 1, 10 and 200 recipients a day and provider, 
 oracle no day of any of them has more; by the ledger all of it is used, and whatever was reserved in vain came back.
 """
 
+import os
 import random
 import time
 from collections import Counter
@@ -63,9 +64,9 @@ def test_four_days(here: Installation) -> None:
 
 
 @pytest.mark.soak
-def test_forty_days_of_all_providers(here: Installation) -> None:
+def test_forty_days_of_all_providers_or_as_many_as_asked(here: Installation) -> None:
     domains = ("gmail.test", "outlook.test", "yahoo.test", "corp.test", "other.test")
-    keep_the_caps(here, days=40, kills=3, providers=domains)
+    keep_the_caps(here, days=int(os.environ.get("SOAK_DAYS", "40")), kills=3, providers=domains)
 
 
 def keep_the_caps(here: Installation, days: int, kills: int, providers: Sequence[str]) -> None:
@@ -87,7 +88,8 @@ def keep_the_caps(here: Installation, days: int, kills: int, providers: Sequence
     print(
         f"{days} days, {days * kills} kills: {rescued.n} were under way, {rescued.back} slots of them came back"
     )
-    assert report.statuses.keys() <= {"delivered", "uncertain", "queued", "deferred"}
+    # what waits for the next day; what was cleared as its worker died; what had five workers die
+    assert report.statuses.keys() <= {"delivered", "queued", "uncertain", "held"}
 
 
 def live(here: Installation, day: date, kills: int, workers: list[Worker], providers: Sequence[str]) -> None:
