@@ -29,24 +29,17 @@ class Stage(StrEnum):
     DATA = "data"
 
 
+_BEFORE: Final = r"(?:reply to|response to|after|\bour|\bin|was|>>>|smtp:|\[|end of) ?"
 _STAGES: Final = (
-    (
-        Stage.RCPT,
-        r"(?:reply to|response to|after|our|in|like|for|was|>>>|smtp:|\[) ?rcpt(?:\b|_)|does not like recipient",
-    ),
-    (
-        Stage.MAIL,
-        r"(?:reply to|response to|after|our|in|like|for|>>>|smtp:|\[) ?mail(?:\b|_)|sender was rejected",
-    ),
-    (
-        Stage.DATA,
-        r"(?:reply to|response to|after|our|in|like|for|>>>|smtp:|\[|end of) ?(?:final )?(?:data|bodytext)\b",
-    ),
+    (Stage.RCPT, rf"{_BEFORE}rcpt(?:\b|_)|\brcpt to generated|does not like recipient"),
+    (Stage.MAIL, rf"{_BEFORE}mail[ _:]?from|sender was rejected"),
+    (Stage.DATA, rf"{_BEFORE}(?:final )?(?:data|bodytext)\b"),
 )
 _STAGE: Final = re.compile("|".join(f"(?P<{stage}>{pattern})" for stage, pattern in _STAGES))
 _DIRECTORY: Final = re.compile(
-    r"not listed in (?:the )?\w* ?\w* ?(?:directory|address book)|resolver\.adr|name is not recogni[sz]ed"
-    r"|requested action not taken: mailbox unavailable|\bdd (?:sorry|this user)|unrouteable address"
+    r"not listed in (?:the )?\w* ?\w* ?(?:directory|address book)|no valid recipients for this|resolver\.adr"
+    r"|name is not recogni[sz]ed|requested action not taken: mailbox unavailable"
+    r"|\bdd (?:sorry|this user)|unrouteable address"
 )
 _NOT_OURS: Final = frozenset({7, 8})  # x.1.7 and x.1.8 speak of the sender's address (RFC 3463 §3.2)
 _GONE: Final = frozenset(
@@ -77,9 +70,10 @@ def _status(said: Said, spoken: str) -> str:
 def _classified(said: Said, spoken: str, code: int | None, status: str) -> Classification:
     """By what was spoken; by the text for people too where that gives no reason."""
     for_now = said.action is Action.DELAYED
-    found = classify(code or 0, status, spoken, for_now=for_now)
-    if found.reason is Reason.UNKNOWN and said.note:
-        found = classify(code or 0, status, one_line(f"{spoken} {said.note}"), for_now=for_now)
+    for text in (spoken, one_line(said.note), one_line(said.context)):
+        found = classify(code or 0, status, text, for_now=for_now)
+        if found.reason is not Reason.UNKNOWN:
+            break
     return found
 
 
@@ -93,6 +87,8 @@ def _refined(said: Said, code: int | None, status: str, reason: Reason) -> Reaso
         return Reason.SYSTEM
     if stage is Stage.MAIL and reason in _ABOUT_AN_ADDRESS:
         return Reason.POLICY
+    if reason is Reason.UNKNOWN and said.action is Action.DELAYED:
+        return Reason.NETWORK
     if reason is Reason.UNKNOWN_DOMAIN and temporary:
         return Reason.DNS
     if reason is Reason.UNKNOWN_RECIPIENT and not _sure(stage, status, whole):

@@ -29,6 +29,7 @@ _TYPE: Final = re.compile(r"^([\w.+-]{1,40})\s{0,9};\s{0,9}")
 ADDRESS: Final = re.compile(
     r"""(?:"[^"\s]{1,64}"|[^\s<>()\[\],;:"'\\@|/]{1,128})@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"""
 )
+_X400: Final = re.compile(r"^smtp=", re.IGNORECASE)  # how Exchange writes a foreign address
 _STATUS: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]?\d)")
 _ACTIONS: Final[Mapping[str, Action]] = {
     "fail": Action.FAILED,
@@ -52,7 +53,8 @@ class Said:
     text: str = ""  # the diagnostic without its type, the remark after the status before it
     by: str = ""  # the diagnostic's type in lower case: smtp, x-unix ...
     remote_mta: str = ""
-    note: str = ""  # what the text for people adds
+    note: str = ""  # what the text for people adds about this recipient
+    context: str = ""  # all of that text, for when the rest gives no reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def fields_of(leaves: Iterable[Part]) -> Fields:
 
 def addresses(text: str) -> list[str]:
     """The addresses in a text in order, lower-case domains left as they are, no two alike."""
-    return list(dict.fromkeys(found[0].strip(".") for found in ADDRESS.finditer(text)))
+    found = (_X400.sub("", each[0].strip(".")) for each in ADDRESS.finditer(text))
+    return list(dict.fromkeys(found))
 
 
 def _groups(text: str) -> Iterator[dict[str, str]]:

@@ -21,8 +21,11 @@ _ENDS: Final = re.compile(
     r"|copy of (?:the|your) (?:original )?message))",
     re.MULTILINE | re.IGNORECASE,
 )
-_LEAD: Final = re.compile(
-    rf"""^[ \t>*"'(]{{0,40}}<?({ADDRESS.pattern})(?=[>"'):;,\s\[<]|\.{{1,3}}(?:\s|$)|$)""", re.MULTILINE
+_LEAD: Final = re.compile(  # perhaps after a label that says more, as in "Unknown user: kim@example.com"
+    r"""^[ \t>*"'(-]{0,40}"""
+    r"(?:(?!from|to\b|cc|sender|reply|return|by|mail|subject|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
+    rf"""["'(<]?({ADDRESS.pattern})(?=[>"'):;,\s\[<]|\.{{1,3}}(?:\s|$)|$)""",
+    re.MULTILINE | re.IGNORECASE,
 )
 _TOWARDS: Final = re.compile(
     r"\b(?:to|for|rcpt|recipients?|address(?:es)?(?: failed)?|user)\b:?\s{0,9}"
@@ -30,7 +33,8 @@ _TOWARDS: Final = re.compile(
     re.IGNORECASE,
 )
 _NOT_THEIRS: Final = re.compile(
-    rf"(?:mail from|from|sender|by|envelope-from|reply-to|contact|return-path|to postmaster)\b:?\s{{0,9}}"
+    r"(?:mail from|(?<!generated )(?<!expanded )from|sender|by|envelope-from|reply-to|contact|return-path"
+    r"|to postmaster)\b:?\s{0,9}"
     rf"[<\"'(]?(?:{ADDRESS.pattern})",
     re.IGNORECASE,
 )
@@ -40,8 +44,9 @@ _STAFF: Final = re.compile(
 _REPLY: Final = re.compile(r"(?:^|[\s:;('\"<\[])([45]\d\d)(?=[ -](?:#?\d\.\d|\S)|: ?#?\S)")
 _QUOTED_REPLY: Final = re.compile(r"^<<< ([45]\d\d.*)$", re.MULTILINE)
 _DELAYS: Final = re.compile(
-    r"\b(?:warning message only|has been delayed|(?:still|will) (?:be )?(?:retr|try)|will keep trying"
-    r"|not yet been delivered|delivery (?:status notification \()?delay|temporarily delayed)",
+    r"\b(?:warning message only|(?:been|temporarily) (?:delayed|postponed)|(?:still|will) (?:be )?(?:retr|try)"
+    r"|will keep trying|not yet been delivered|delivery (?:status notification \()?delay|just a warning"
+    r"|delivery attempts will|will continue to try)",
     re.IGNORECASE,
 )
 
@@ -80,20 +85,20 @@ def said_in(notice: str, named: Sequence[str], ours: Collection[str]) -> list[Sa
     if len(recipients) == 1:
         only = blocks.get(recipients[0].lower(), "")
         text = only if _has_words(only) else notice
-        return [Said(recipient=recipients[0], action=action, note=text)]
+        return [Said(recipient=recipients[0], action=action, note=text, context=notice)]
     return [
-        Said(recipient=each, action=action, note=blocks.get(each.lower()) or notice)
+        Said(recipient=each, action=action, note=blocks.get(each.lower()) or notice, context=notice)
         for each in recipients[:MAX_RECIPIENTS]
     ]
 
 
 def blocks_in(notice: str, ours: Collection[str]) -> dict[str, str]:
-    """What follows each address at the head of a line, up to the next one; by address in lower case."""
+    """Each address at the head of a line with what follows, up to the next one; by address in lower case."""
     heads = [found for found in _LEAD.finditer(notice) if _may_be_theirs(found[1], ours)]
     blocks: dict[str, str] = {}
     for head, after in zip(heads, [*heads[1:], None], strict=False):
         key = head[1].strip(".").lower()
-        block = notice[head.end() : after.start() if after else len(notice)]
+        block = notice[head.start() : after.start() if after else len(notice)]
         blocks[key] = f"{blocks.get(key, '')}\n{block}".strip(" \t\n>:")
     return blocks
 

@@ -32,7 +32,7 @@ class Cause(Enum):
     EXPIRED = ("refused_unclassified", "host_unreachable", "", Reason.EXPIRED)
     BUSY = ("refused_unclassified", "server_busy", "", Reason.SYSTEM)
     GREYLISTED = ("refused_unclassified", "greylisted", "", Reason.RATE)
-    RELAYING = ("refused_unclassified", "refused_temporarily", "", Reason.POLICY)
+    REJECTED = ("refused_unclassified", "refused_temporarily", "", Reason.POLICY)
     UNCLEAR = ("refused_unclassified", "refused_temporarily", "", Reason.UNKNOWN)
     CONTENT = ("content_refused_by_server", "content_suspected", INFRASTRUCTURE, Reason.CONTENT)
     POLICY = ("content_refused_by_server", "content_suspected", INFRASTRUCTURE, Reason.POLICY)
@@ -45,6 +45,7 @@ class Cause(Enum):
         INFRASTRUCTURE,
         Reason.AUTHENTICATION,
     )
+    LOGIN = ("authentication_refused", "authentication_temporary", INFRASTRUCTURE, Reason.POLICY)
     PTR = ("authentication_refused", "authentication_temporary", INFRASTRUCTURE, Reason.PTR)
     TLS = ("tls_required", "tls_failed", INFRASTRUCTURE, Reason.TLS)
     PROTOCOL = ("protocol_error", "protocol_trouble", INFRASTRUCTURE, Reason.PROTOCOL)

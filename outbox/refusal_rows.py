@@ -47,14 +47,16 @@ TELLTALE_TEXTS: Final = (
         C.PROTOCOL,
         "the message breaks a rule of RFC 5322",
         r"(?:duplicate|multiple|missing|invalid|malformed|bad)\b.{0,40}\bheaders?\b",
-        r"\bheader (?:error|syntax)",
+        r"\bheader (?:error|syntax)|no (?:resent-)?(?:from|to|date) (?:field|header)",
         r"multiple addresses in from|rfc ?[258]\d{2,3}\b.{0,20}complian|not compliant with rfc",
+        r"too many (?:headers|received|lines)|improper use of 8-?bit|charset not supported|mime (?:error|complex)",
         r"bare (?:lf|cr)\b",
     ),
     _text(
         C.CONTENT,
         "taken for spam",
         r"spam classification|(?:scored|classified|identified|detected|marked) as spam|likely unsolicited",
+        r"(?:anti-?)?spam (?:filter|content|message|score|detect)|considered (?:as )?spam|bulk e?-?mail",
     ),
     _text(
         C.AUTHENTICATION,
@@ -100,6 +102,10 @@ TELLTALE_TEXTS: Final = (
         r"abuseat|abusix",
         r"\w*rbl\b|dnsbl|uceprotect|nixspam|mailspike|spamrats|invaluement|barracudacentral|ipcheck",
         r"senderscore",
+        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected|proxy rejected",
+        r"(?:no|not|bad) (?:access from mail server|allowed to connect|sender ip)|refused to talk to",
+        r"(?:your|the|from) (?:ip|network|host|server|mail server|domain)(?: \S{1,80}){0,3} (?:is |has |was |been )"
+        r"{0,3}(?:block|black|ban|listed|deni|reject|refus)",
         r"(?:black|block|deny)[- ]?list|(?:poor|low|bad) reputation|\breputation\b",
         r"banned|blocked using|not in whitelist",
         r"too many unwanted|unwanted messages|namespace mining|\bsc-002\b",
@@ -115,6 +121,7 @@ RECIPIENT_TEXTS: Final = (
         "they cannot resolve or verify our sender address",
         r"(?:sender|return[- ]?path|mail from|from address)\b.{0,40}"
         r"(?:verif|resolve|not found|not exist|unrout)",
+        r"no such sender|sender (?:address )?(?:does not|must|domain)|empty envelope sender|no sender|emetteur",
         r"unrout\w+ sender|invalid sender|bad sender|domain of sender",
     ),
     _text(
@@ -122,7 +129,15 @@ RECIPIENT_TEXTS: Final = (
         "this sender may not write there, by their rule",
         r"\bsenders?\b.{0,40}(?:reject|refus|denied|block|not (?:allow|authori|permit|verified|in\b))",
         r"permission to post|address is not verified|restricted|only accepts? (?:mail|messages) from",
-        r"groups\.google\.com",
+        r"groups\.google\.com|members?[- ]only|non-?members?|only subscribers|bouncedeny|backscatter",
+        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail)|access to submit messages",
+    ),
+    _text(
+        C.POLICY,
+        "the recipient's own filter refuses us",
+        r"(?:refuses?|refused) to (?:receive|accept)|user reject|(?:recipient|user)(?:'s)? (?:rules?|preferences?)",
+        r"message filtered|protected by|white-?list|resolver\.rst\.not|not (?:currently )?accepting (?:any )?(?:e-?)?"
+        r"(?:mail|messages) from|blocked by (?:the )?(?:recipient|user)",
     ),
     _text(
         C.BUSY,
@@ -138,20 +153,31 @@ RECIPIENT_TEXTS: Final = (
         r"(?:mailbox|inbox|account|maildir|user|recipient)\b.{0,30}\bfull\b|full mailbox",
         r"mailbox (?:size )?exceed",
         r"exceeded storage allocation|storage (?:is )?(?:full|exceeded)|not enough (?:storage )?space",
-        r"mailfolder is full",
+        r"mailfolder is full|(?:over|reached|exceeded|violat\w+)\b.{0,30} quota|quota.{0,20}(?:exceed|violation|full)",
+        r"(?:not|no) enough (?:disk |storage |free )?space in|too much (?:mail )?data|bo[iî]te .{0,30}pleine",
+        r"(?:would|has) exceed\w*.{0,40}(?:mailbox|quota|storage)|mailbox.{0,40}(?:exceed|too full|over limit)",
+    ),
+    _text(
+        C.BUSY,
+        "the program that should have taken the mail failed",
+        r"command (?:died|failed|output)|unknown mailer error|pipe to \||procmail:|can't create (?:user )?output",
+        r"(?:mailer|delivery agent) (?:error|failed)|mailer error",
     ),
     _text(
         C.TOO_BIG,
         "the message is too big",
         r"(?:message|mail|size|attachments?|length|file)\b.{0,40} "
         r"(?:(?<!queue )(?<!for )too (?:big|large|long)|exceed)",
+        r"size limit|taille limite|file too big|"
         r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
     ),
     _text(
         C.HOST_GONE,
         "the recipient's domain does not resolve",
         r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
-        r"no such (?:host|domain)",
+        r"no such (?:host|domain)|(?:find|resolve) any (?:host|mail)|name or service not known",
+        r"unknown mail(?:er)? host|domain \S{1,255} (?:could not|couldn't) be found",
+        r"(?:un|not )rout\w+ mail domain|mx records point to non-?exist|domain (?:must|could not)",
         r"domain\b.{0,40} (?:not found|not exist)|bad destination (?:system|host)|find the recipient domain",
         r"^[\w-]+(?:\.[\w-]+){1,8} does not exist|no (?:a|mx|mail) records?|domain does not exist",
     ),
@@ -161,10 +187,15 @@ RECIPIENT_TEXTS: Final = (
         r"null ?mx|indicated no smtp service|n[o']t (?:accept|receive) (?:e-?)?mail",
     ),
     _text(
+        C.ROUTING,
+        "DNS had no answer for their domain",
+        r"dns error|no relevant answers|name server error|dns (?:lookup|query|server) fail",
+    ),
+    _text(
         C.MOVED,
         "the recipient has moved",
         r"no longer (?:on (?:this )?server|with|works|work|employed|at)\b|has moved|moved to",
-        r"new address|not our user",
+        r"new address|not our user|has been replaced by|forwarding address",
     ),
     _text(
         C.INACTIVE,
@@ -172,8 +203,8 @@ RECIPIENT_TEXTS: Final = (
         r"(?:account|mailbox|user|recipient|address|alias|inbox|domain)\b.{0,60}"
         r"(?:disabled|inactive|suspended|deactivated|frozen|locked|closed|discontinued|terminated|dormant"
         r"|expired|on hold|not active|no longer (?:active|available|in use|valid|accept))",
-        r"(?:disabled|inactive|suspended|deactivated|dormant|locked) "
-        r"(?:account|mailbox|user|recipient|address|email)",
+        r"(?:disabled|inactive|suspended|deactivated|dormant|locked|expired) "
+        r"(?:account|mailbox|user|recipient|address|email)|\bon hold\b|account (?:has been )?deleted",
     ),
     _text(
         C.UNKNOWN,
@@ -182,14 +213,22 @@ RECIPIENT_TEXTS: Final = (
         r"(?:is |was |does |could |are )?(?:\"?(?:unknown|invalid|undeliverable|unrouteable)|"
         r"not (?:be )?(?:found|exist|known|listed|valid|recogni)|doesn't exist)",
         r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not a (?:valid|known)|unrecogni\w+) "
-        r"(?:e-?mail |local |destination |virtual |final )?"
+        r"(?:e-?mail |local |destination |virtual |final |delivery |envelope ){0,2}"
         r"(?:user|recipient|mailbox|account|address|addressee|alias|person|local[ -]part|e-?mail|name|rcpt)",
         r"(?:doesn't|does not) (?:exist|have an? \S{1,80} account)",
         r"no (?:mailbox|account|user)\b.{0,20} (?:here|by that name)",
         r"mailbox (?:is )?(?:unavailable|not available|not found)|recip\w*notfound",
-        r"user ?not ?(?:found|known|local)",
+        r"user ?not ?(?:found|known|local)|no valid recipient",
         r"recipient address rejected(?:: access denied|[.: ]*$)|^#?address rejected",
         r"not listed in \w+|unknown or illegal alias|destinataire (?:inconnu|invalide)",
+        r"bad-?rcpt|bad-?recipient|(?:can't|cannot) accept user|no(?:t| one| matching)\b.{0,20}at this address",
+        r"(?:user|recipient|address|account|mailbox)s? (?:is )?(?:wrong|not (?:ok|present|accepted|recogni)|missing)",
+        r"(?:address|recipient|user|mailbox) (?:couldn't|could not|cannot|can't) be (?:found|verified)",
+        r"(?:no|not) (?:have )?(?:such|an?) (?:\S{1,80} )?(?:account|mailbox)|no final e?-?mail delivery|"
+        r"final e?-?mail delivery point|addressee unknown|wrong (?:e-?mail )?address",
+        r"n'existe pas|introuvable|existiert nicht|nicht (?:gefunden|bekannt|vorhanden)|n[aã]o (?:existe|encontrad)",
+        r"no (?:se )?(?:existe|encuentra|encontr)|non (?:esiste|[eè] stato trovat)|inconnu|не (?:существует|найден)",
+        r"見つかりません|存在しません|不存在|无此|找不到",
         r"(?:benutzer|empf\w+) unbekannt|usuario (?:desconocido|no existe)",
         r"destinat\w+ (?:sconosciuto|inesistente)",
     ),
@@ -221,7 +260,7 @@ CODES: Final = (
     Code(7, 3, 3, C.UNCLEAR, "security conversion is not possible (RFC 3463 X.7.3)"),
     Code(7, 4, 4, C.TLS, "security features do not match (RFC 3463 X.7.4)"),
     Code(7, 5, 7, C.POLICY, "a security check of theirs failed (RFC 3463 X.7.5)"),
-    Code(7, 8, 8, C.AUTHENTICATION, "our login was refused (RFC 4954 X.7.8)"),
+    Code(7, 8, 8, C.LOGIN, "our login was refused (RFC 4954 X.7.8)"),
     Code(7, 9, 9, C.POLICY, "not accepted for policy reasons (Yahoo's use of X.7.9)"),
     Code(7, 13, 13, C.INACTIVE, "the account is disabled (RFC 5248 X.7.13)"),
     Code(7, 17, 17, C.MOVED, "the mailbox has changed hands (RFC 7293 X.7.17)"),
@@ -262,23 +301,28 @@ VAGUE_TEXTS: Final = (
     _text(
         C.UNREACHABLE,
         "another server could not reach the next one",
-        r"connection (?:refused|timed out|reset|lost)|timed? ?out|no route to host|unreachable",
+        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out|did not (?:respond|answer)"
+        r"|(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)"
+        r"|could not connect|socket error|cannot connect|tcp active open|malformed (?:or unexpected )?name server"
+        r"|no route to host|unreachable",
         r"too long|lost connection|not accept our requests to connect",
     ),
     _text(
         C.ROUTING,
         "a routing loop",
-        r"hop count|too many hops|\bloops?\b|duplicated message-id|(?:unable|not able) to route",
+        r"hop count|too many hops|\bloop(?:s|ed|ing)?\b|duplicated message-id|(?:unable|not able) to route",
         r"find a gateway|name service error",
     ),
     _text(
-        C.RELAYING,
+        C.REJECTED,
         "that server does not take mail for this domain, or not from us",
+        r"\b(?:open|as a|no) relay|not a gateway|(?:we )?(?:don't|do not) (?:handle|relay|accept) mail for|"
+        r"allowed rcpthosts|domain is not (?:allowed|hosted)|"
         r"relay(?:ing)?\b.{0,30}(?:denied|not|prohib|refus)|(?:unable|not \w+|cannot) to relay",
         r"mail relay|rcpthosts",
     ),
     _text(
-        C.AUTHENTICATION,
+        C.LOGIN,
         "our login is missing or was refused",
         r"authentication (?:is )?(?:required|failed|unsuccessful|credentials)|password not accepted",
         r"must authenticate",
@@ -286,7 +330,7 @@ VAGUE_TEXTS: Final = (
     _text(
         C.BLOCKED,
         "they refuse connections from our address",
-        r"(?:client|host|ip|connections?|server|network|access)\b.{0,60} "
+        r"(?:client|host|ip|connections?|server|network)\b.{0,60} "
         r"(?:reject|refus|denied|block|forbid|not accept)",
         r"not accepting connections|no smtp service|service refus|invalid domain name",
     ),
@@ -304,7 +348,8 @@ VAGUE_TEXTS: Final = (
         r"busy|overload|load average|resources|system error|internal (?:server )?error",
         r"local (?:error|problem)|try again",
         r"temporar|service (?:is )?(?:not available|unavailable)|closing|maintenance",
-        r"configuration error|transaction failed|later",
+        r"configuration error|transaction failed|later|out of memory|misconfigur|\bldap\b|software error",
+        r"look-?up (?:failure|failed)|mailbox database|system config",
     ),
 )
 
@@ -317,7 +362,12 @@ HOLLOW_CODES: Final = (
     Code(7, 0, 2, C.POLICY, "not authorised: their policy, not the recipient's absence (RFC 3463 X.7.1)"),
 )
 
-# 7. The bare reply code (RFC 5321 §4.2.3, RFC 7504, RFC 3207, RFC 4954).
+# 7. A refusal in so many words, and no more.
+BARE_TEXTS: Final = (
+    _text(C.REJECTED, "they refuse it and do not say why", r"\breject|\brefuse|\bdenied\b|not accept"),
+)
+
+# 8. The bare reply code (RFC 5321 §4.2.3, RFC 7504, RFC 3207, RFC 4954).
 REPLY_CODES: Final[Mapping[int, tuple[Cause, str]]] = {
     421: (C.BUSY, "the service is closing the channel"),
     451: (C.BUSY, "a local error of theirs"),
@@ -331,8 +381,8 @@ REPLY_CODES: Final[Mapping[int, tuple[Cause, str]]] = {
     521: (C.NULL_MX, "the host takes no mail (RFC 7504)"),
     523: (C.TOO_BIG, "the message is too big"),
     525: (C.INACTIVE, "the account is disabled"),
-    530: (C.AUTHENTICATION, "authentication is required (RFC 4954)"),
-    535: (C.AUTHENTICATION, "our login was refused (RFC 4954)"),
+    530: (C.LOGIN, "authentication is required (RFC 4954)"),
+    535: (C.LOGIN, "our login was refused (RFC 4954)"),
     538: (C.TLS, "encryption is required for this login (RFC 4954)"),
     551: (C.MOVED, "the user is not local"),
     552: (C.FULL, "the storage allocation is exceeded"),
@@ -342,4 +392,4 @@ REPLY_CODES: Final[Mapping[int, tuple[Cause, str]]] = {
 }
 UNEXPLAINED: Final = (C.UNCLEAR, "refused without a reason we know")
 
-STAGES: Final = (SURE_CODES, TELLTALE_TEXTS, RECIPIENT_TEXTS, CODES, VAGUE_TEXTS, HOLLOW_CODES)
+STAGES: Final = (SURE_CODES, TELLTALE_TEXTS, RECIPIENT_TEXTS, CODES, VAGUE_TEXTS, HOLLOW_CODES, BARE_TEXTS)

@@ -1,0 +1,78 @@
+"""What a returned message is, by its header and first words: a failure, a machine's answer, an unsubscribe.
+
+The rows know what such mail is called, in several languages, and nothing of who sends it. Pure.
+"""
+
+import re
+from typing import Final
+
+from outbox.returned import Returned
+
+_DAEMON: Final = re.compile(
+    r"mailer-?daemon|postmaster@|mdaemon@|mail ?delivery|delivery (?:sub)?system|mail administrator"
+    r"|system administrator|mail system",
+    re.IGNORECASE,
+)
+_FAILURE: Final = re.compile(
+    r"undeliver|undeliv|could ?n[o']t be delivered|cannot be delivered|(?:not|been) delivered|unable to deliver"
+    r"|delivery (?:has |status|fail|problem|error|delay|report|notification)|non[- ]?(?:delivery|remis)"
+    r"|fail(?:ed|ure) (?:notice|delivery|mail)|mail (?:system error|failure|delivery|could not)"
+    r"|returned (?:mail|to sender|message)|message (?:blocked|you sent)|bounce|loop alert|unzustellbar"
+    r"|user unknown|unknown user|mailbox (?:is )?full|no se (?:pudo|ha podido) entregar|mancato recapito"
+    r"|échec de (?:la )?(?:remise|distribution)|n[ãa]o (?:foi )?entreg|недоставлен|не доставлено"
+    r"|送信できません|配信できません|退信",
+    re.IGNORECASE,
+)
+_AUTO: Final = re.compile(
+    r"\b(?:out of (?:the )?office|auto(?:matic|mated|matisch\w*)?[- ]?(?:re(?:ply|sponse)|respon\w+|antwort)"
+    r"|vacation|on (?:annual |sick )?(?:holiday|leave)|abwesen\w+|absen(?:ce|te)\b|fuera de la oficina"
+    r"|r[ée]ponse automatique|respuesta autom[áa]tica|risposta automatica|resposta autom[áa]tica"
+    r"|away from (?:my )?(?:mail|e-?mail|office|desk)|no longer (?:with|works?))|автоответ|自動(?:応答|返信)|自动回复",
+    re.IGNORECASE,
+)
+_MARKS: Final = ("x-autoreply", "x-autorespond", "x-autoreply-from", "x-mail-autoreply", "x-auto-response")
+_STOP: Final = re.compile(
+    r"^\W*(?:list-)?(?:unsubscribe|remove me|opt[- ]?out|abmelden|désinscri)", re.IGNORECASE
+)
+_ONLY_STOP: Final = re.compile(r"^\W*unsubscribe\W*$", re.IGNORECASE)
+
+
+def is_failure(returned: Returned) -> bool:
+    """Sent by a mail system, or called a failure in its subject, or in its text if it is formal mail.
+
+    Formal is what returns a message or may not be answered (RFC 5321 §4.5.5).
+    """
+    report = "multipart/report" in returned.header.get("content-type").lower()
+    if report or is_daemon(returned) or _FAILURE.search(returned.subject):
+        return True
+    formal = bool(returned.inner.fields) or returned.header.get("return-path").strip() == "<>"
+    return formal and _FAILURE.search(returned.notice[:2000]) is not None
+
+
+def is_daemon(returned: Returned) -> bool:
+    """Whether a mail system wrote it."""
+    return bool(returned.named) or _DAEMON.search(returned.sender) is not None
+
+
+def automatic(returned: Returned) -> str:
+    """What shows an automatic reply (RFC 3834 §5 and what came before it), or ""."""
+    submitted = returned.header.get("auto-submitted").lower()
+    if submitted.startswith(("auto-replied", "auto-generated")) and "failure" not in submitted:
+        return f"Auto-Submitted: {submitted[:40]}"
+    for name in _MARKS:
+        if returned.header.get(name):
+            return name
+    if returned.header.get("precedence").lower() in ("auto_reply", "auto-reply"):
+        return "Precedence"
+    found = _AUTO.search(returned.subject)
+    return f"Subject: {found[0]}" if found else ""
+
+
+def unsubscribes(returned: Returned) -> bool:
+    """Whether somebody, or their mail program for them, asks for no more."""
+    return _STOP.search(returned.subject) is not None or _STOP.search(returned.notice[:200]) is not None
+
+
+def unsubscribes_by_machine(returned: Returned) -> bool:
+    """A mail program pressed the mailto of List-Unsubscribe; some call that an automatic reply."""
+    return bool(returned.header.get("x-apple-unsubscribe") or _ONLY_STOP.search(returned.subject))
