@@ -1,4 +1,4 @@
-"""Message values to wire bytes, once per message; what differs between its deliveries is put on top of that.
+"""Message values to wire bytes; what differs between its deliveries is a footer, and fields put on top.
 
 Guarantees: the same content gives the same bytes (boundaries come from the message id, the date is passed
 in); CRLF line ends, ASCII only except where a local part is not, lines of at most 76 octets in bodies and 998
@@ -21,6 +21,7 @@ from email.policy import compat32
 from email.utils import getaddresses
 
 from outbox.addresses import BadText, Mailbox, check_text
+from outbox.footers import Footer, below_html, below_text
 from outbox.headers import address_value, check_header, check_message_id, date_value, text_value
 from outbox.mime import Entity, Header, file_entity, multipart, text_entity
 from outbox.plaintext import text_from_html
@@ -99,10 +100,13 @@ class Composed:
         return _block(self.headers) + self.body
 
 
-def compose(content: Content) -> Composed:
-    """Render what all recipients share; raises BadText for whatever may not stand in a header."""
+def compose(content: Content, footer: Footer | None = None) -> Composed:
+    """Render what all recipients share, or with a footer what one of them reads.
+
+    Raises BadText for whatever may not stand in a header.
+    """
     check_message_id(content.message_id)
-    root = _root(content)
+    root = _root(content, footer)
     headers = (
         *((name.encode("ascii"), address_value(name, boxes)) for name, boxes in _address_fields(content)),
         *(() if content.to or content.cc else ((b"To", _NO_RECIPIENT),)),
@@ -162,14 +166,15 @@ def check_attachment(attachment: Attachment) -> None:
         raise BadText("bad_value", "A content id is one word in ASCII.")
 
 
-def _root(content: Content) -> Entity:
+def _root(content: Content, footer: Footer | None) -> Entity:
     """mixed(alternative(text, related(html, images)), files), each only where there is more than one part."""
     shows = content.html is not None
     inline = [file for file in content.attachments if shows and file.content_id]
     others = [file for file in content.attachments if not (shows and file.content_id)]
-    bodies = [text_entity("plain", content.text)] if content.text or content.html is None else []
+    written = content.text or content.html is None
+    bodies = [text_entity("plain", below_text(content.text, footer))] if written else []
     if content.html is not None:
-        html = text_entity("html", content.html)
+        html = text_entity("html", below_html(content.html, footer))
         bodies.append(_wrapped("related", [html, *map(_file, inline)], content.message_id))
     body = _wrapped("alternative", bodies, content.message_id)
     return _wrapped("mixed", [body, *map(_file, others)], content.message_id)

@@ -1,7 +1,8 @@
 """Accepted content in, signed bytes out: compose and sign, for many deliveries at once.
 
 ``gather`` reads what is needed (a handful of statements for a whole claim); ``envelope`` is pure work and runs
-beside the event loop. A message composed for one of its recipients is kept for the others of the same claim.
+beside the event loop. A message composed for one of its recipients is kept for the others of the same claim, unless
+each has a footer: whoever may unsubscribe reads a link of their own (composing costs a fraction of the signature).
 Keys are the ones active now; what lies below our signatures is the same at every attempt.
 """
 
@@ -15,12 +16,14 @@ from uuid import UUID
 
 from django.conf import settings
 
-from outbox import ledger, verp
+from outbox import ledger, unsubscribes, verp
 from outbox.addresses import Mailbox
 from outbox.compose import Attachment, Composed, Content, check, compose, for_delivery
 from outbox.delivery import Envelope, Places, Route, Security
+from outbox.footers import Footer
 from outbox.ledger import Claimed
-from reputation import signing, sql
+from reputation import signing, sql, suppression
+from reputation.models import Kind
 from reputation.providerlimits import connections
 from reputation.signing import Algorithm, BadKey, Signer
 from reputation.standing import Standing, sealed_keys, standings
@@ -41,19 +44,20 @@ class NotReady(Exception):
 
 @dataclass(slots=True)
 class Sheet:
-    """One message, composed once for all its recipients in a claim."""
+    """One message, composed once for all its recipients in a claim that have the same footer: none, or their own."""
 
     content: Content
+    _footer: Footer | None = None
     _composed: Composed | None = None
     _body_hash: bytes = b""
 
-    def composed(self) -> tuple[Composed, bytes]:
+    def composed(self, footer: Footer | None) -> tuple[Composed, bytes]:
         """The rendered message and the hash of its body; compared with the content before it is used."""
-        if self._composed is None:
-            composed = compose(self.content)
+        if self._composed is None or footer != self._footer:
+            composed = compose(self.content, footer)
             check(composed, self.content)
             self._body_hash = signing.body_hash(composed.body)
-            self._composed = composed
+            self._footer, self._composed = footer, composed
         return self._composed, self._body_hash
 
 
@@ -126,8 +130,11 @@ def envelope(job: Job) -> Envelope:
         raise NotReady(f"the lane of {job.claimed.id} cannot sign")
     claimed, standing = job.claimed, job.standing
     token = verp.make_token(claimed.id, (claimed.expires_at + TESTIMONY).date(), _verp_key())
-    composed, body_hash = job.sheet.composed()
-    own = for_delivery(composed, token, _feedback_id(claimed.agent, standing))
+    way_out = _way_out(claimed, standing)
+    composed, body_hash = job.sheet.composed(way_out.footer if way_out else None)
+    own = for_delivery(
+        composed, token, _feedback_id(claimed.agent, standing), way_out.headers if way_out else ()
+    )
     stamp = int(claimed.now.timestamp())
     signatures = signing.sign(own.headers, own.body, job.signers, stamp, bh=body_hash)
     return Envelope(
@@ -140,6 +147,26 @@ def envelope(job: Job) -> Envelope:
         urgent=claimed.tier == 0,
         places=job.places,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """How the recipient of one delivery leaves its stream: below the text, and in two fields for their program."""
+
+    footer: Footer
+    headers: tuple[tuple[str, str], ...]
+
+
+def _way_out(claimed: Claimed, standing: Standing) -> WayOut | None:
+    """None on a stream that a person has marked transactional; the same for every attempt."""
+    if standing.stream_kind == Kind.TRANSACTIONAL:
+        return None
+    mark = suppression.person_mark(claimed.recipient)
+    leaving = unsubscribes.Leaving(claimed.id, standing.stream_id, mark)
+    token = unsubscribes.make_token(leaving, suppression.key())
+    base = settings.AO_UNSUBSCRIBE_URL.replace("{domain}", standing.domain)
+    footer = Footer(unsubscribes.link(token, base), standing.postal_address)
+    return WayOut(footer, unsubscribes.headers(token, base, standing.domain))
 
 
 def _sheets(message_ids: Set[UUID], largest: int) -> dict[UUID, Sheet]:

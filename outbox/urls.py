@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, desk, health, metrics
+from outbox import api, desk, health, metrics, optout_page
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -17,6 +17,7 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
     path("", desk.home, name="home"),
+    path("u/<str:token>", optout_page.page, name="unsubscribe"),
     re_path(r"^v1/errors/?$", desk.problems, name="errors"),
     path("v1/errors/<path:code>", desk.problem, name="error"),
     path("v1/", (_behind_the_door, _app, _namespace)),

@@ -11,8 +11,9 @@ from reputation import sql
 
 READ: Final[LiteralString] = """
 SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls, d.default_sender, s.name AS stream,
-       s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo, r.host, r.port,
-       r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address, r.signs_itself,
+       s.id AS stream_id, s.postal_address, s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo,
+       r.host, r.port, r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address,
+       r.signs_itself,
        (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, k.id) ORDER BY k.algorithm DESC)
         FROM reputation_signingkey AS k WHERE k.domain_id = d.id AND k.state = 'active') AS keys
 FROM reputation_sendingdomain AS d
@@ -34,7 +35,9 @@ class Standing:
     domain_id: int
     domain: str
     stream: str
+    stream_id: int
     stream_kind: str
+    postal_address: str
     resend_uncertain: bool
     default_sender: str
     route: str
@@ -75,6 +78,8 @@ def _standing(row: sql.Row) -> Standing:
         domain_id=row.domain_id,
         domain=row.domain,
         stream=row.stream,
+        stream_id=row.stream_id,
+        postal_address=row.postal_address,
         stream_kind=row.stream_kind,
         resend_uncertain=row.resend_uncertain,
         default_sender=row.default_sender,

@@ -1,5 +1,6 @@
 """From accepted rows to signed bytes, on a real database."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from email import message_from_bytes
@@ -8,13 +9,13 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from outbox import intake, ledger, press, sessions, verp
+from outbox import intake, ledger, press, sessions, unsubscribes, verp
 from outbox.grammar import Places
 from outbox.keys import authenticate
 from outbox.payloads import parse_draft
 from outbox.press import Job, NotReady
-from reputation import providerlimits, signing
-from reputation.models import ProviderLimit, Route, SendingDomain, SigningKey
+from reputation import providerlimits, signing, suppression
+from reputation.models import ProviderLimit, Route, SendingDomain, SigningKey, Stream
 from reputation.vault import new_master_key, vault
 from tests import factories
 
@@ -190,3 +191,73 @@ def test_a_domain_that_requires_tls_says_so_on_its_route() -> None:
     [job] = press.gather(job.session, [job.claimed])
     assert job.route is not None
     assert job.route.require_tls
+
+
+def ways_out(sent: press.Envelope) -> tuple[str, str]:
+    """The link and the mailbox of List-Unsubscribe: RFC 8058 §3.1 has exactly one of each kind here."""
+    message = message_from_bytes(sent.content)
+    [ways], [post] = message.get_all("List-Unsubscribe") or [], message.get_all("List-Unsubscribe-Post") or []
+    assert post == "List-Unsubscribe=One-Click"
+    link, mailbox = re.fullmatch(r"<([^>]+)>, <mailto:([^>]+)>", ways.replace("\r\n", "")).groups()  # type: ignore[union-attr]
+    return link, mailbox
+
+
+@override_settings(AO_UNSUBSCRIBE_URL="https://u.{domain}")
+def test_every_recipient_has_a_way_out_of_their_own() -> None:
+    factories.stream()
+    give_key()
+    Stream.objects.update(postal_address="Acme Ltd\n1 Main St")
+    found = jobs(to=["grace@example.org", "Joan+x@example.net"], html="<p>Hi</p>")
+    links = {}
+    for job in found:
+        sent = press.envelope(job)
+        link, mailbox = ways_out(sent)
+        token = unsubscribes.token_in(mailbox)
+        assert token is not None
+        assert link == f"https://u.agents.acme.test/u/{token}"
+        leaving = unsubscribes.read_token(token, suppression.key())
+        assert leaving is not None
+        assert leaving.delivery == job.claimed.id
+        assert leaving.mark == suppression.person_mark(job.claimed.recipient)
+        parts = {part.get_content_type(): part for part in message_from_bytes(sent.content).walk()}
+        for kind in ("text/plain", "text/html"):
+            body = parts[kind].get_payload(decode=True).decode()
+            assert link in body
+            assert "1 Main St" in body
+        links[job.claimed.recipient] = link
+    assert len(set(links.values())) == 2
+
+
+def test_both_fields_are_under_the_signature_and_cannot_be_added_to() -> None:
+    factories.stream()
+    record = give_key()
+    [job] = jobs()
+    sent = press.envelope(job).content
+    signed = (
+        message_from_bytes(sent)["DKIM-Signature"].replace("\r\n", "").partition("h=")[2].partition(";")[0]
+    )
+    names = [name.strip() for name in signed.split(":")]
+    assert names.count("list-unsubscribe") == names.count("list-unsubscribe-post") == 2
+    for spoiled in (
+        sent.replace(b"List-Unsubscribe: <http", b"List-Unsubscribe: <ftp"),
+        sent.replace(b"List-Unsubscribe:", b"List-Unsubscribe: <https://evil.example/>\r\nList-Unsubscribe:"),
+    ):
+        assert spoiled != sent
+        [signature] = signing.verify(spoiled, {"s1._domainkey.agents.acme.test": record}.get)
+        assert not signature.valid
+
+
+def test_transactional_mail_has_no_way_out_and_is_composed_once_for_all() -> None:
+    factories.stream()
+    give_key()
+    Stream.objects.update(postal_address="1 Main St")
+    found = jobs(to=["grace@example.org", "joan@example.net"])
+    for job in found:
+        assert job.standing is not None
+        resets = replace(job, standing=replace(job.standing, stream_kind="transactional"))
+        sent = press.envelope(resets).content
+        assert b"List-Unsubscribe:" not in sent
+        assert b"Main" not in sent
+    [sheet] = {id(job.sheet): job.sheet for job in found}.values()
+    assert sheet is not None
+    assert sheet.composed(None)[0] is sheet.composed(None)[0]

@@ -31,6 +31,7 @@ STREAMS: Final = {
     "agents-demo": (Kind.AGENTS, f"agents.{ORGANISATION}", f"ada@agents.{ORGANISATION}"),
     "transactional": (Kind.TRANSACTIONAL, f"mail.{ORGANISATION}", f"robot@mail.{ORGANISATION}"),
 }
+POSTAL_ADDRESS: Final = "Acme Ltd, 1 Example Street, Springfield"
 LIMITLESS: Final = {
     "exempt": True,
     "requests_per_minute": 1_000_000,
@@ -93,7 +94,9 @@ def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
 
 def _stream(name: str) -> None:
     kind, domain_name, sender = STREAMS[name]
-    stream, _ = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
+    stream, _ = Stream.objects.get_or_create(
+        name=name, defaults={"kind": kind, "postal_address": POSTAL_ADDRESS}
+    )
     route, _ = Route.objects.get_or_create(
         name="direct", defaults={"ehlo": f"out.{ORGANISATION}", "preset": WARM}
     )
