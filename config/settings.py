@@ -185,6 +185,9 @@ AO_ALLOW_LOOPBACK = flag("AO_ALLOW_LOOPBACK")
 AO_UNSUBSCRIBE_URL = text(
     "AO_UNSUBSCRIBE_URL", "https://u.{domain}" if PUBLIC_URL.startswith("https://") else PUBLIC_URL
 ).rstrip("/")
+# Where `manage.py returns` listens, and whose DKIM signature (d=) makes a complaint at the feedback address count.
+AO_RETURNS = endpoints("AO_RETURNS") or [("127.0.0.1", 2525)]
+AO_FEEDBACK_SIGNERS = words("AO_FEEDBACK_SIGNERS", "arf.mail.yahoo.com")
 # What the records of sending domains point to; see `reputation.publishing`. Nothing said: it follows from PUBLIC_URL
 # and from the domain's route.
 AO_RETURNS_HOST = text("AO_RETURNS_HOST", "")

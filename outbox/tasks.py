@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from outbox import answers, house, ledger, worker
+from outbox import answers, house, ledger, quarantine, worker
 from reputation import domains, valves
 
 
@@ -20,8 +20,9 @@ def rescue() -> None:
 
 @shared_task(name="outbox.expire")  # type: ignore[untyped-decorator]
 def expire() -> None:
-    """End what waited past its life, and send again what a stream wants sent again."""
+    """End what waited past its life or was reported early, and send again what a stream wants sent again."""
     ledger.expire()
+    ledger.catch_up()
     ledger.resend_uncertain()
 
 
@@ -33,8 +34,9 @@ def rouse() -> None:
 
 @shared_task(name="outbox.keep_house")  # type: ignore[untyped-decorator]
 def keep_house() -> None:
-    """Forget old answers, make the partitions of the months to come."""
+    """Forget old answers and what was quarantined, make the partitions of the months to come."""
     answers.forget()
+    quarantine.forget()
     house.forget_sessions()
     house.make_partitions()
 

@@ -14,7 +14,7 @@ import base64
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from dkim.canonicalization import correct_empty_body, strip_trailing_lines
+from dkim.util import InvalidTagValueList, parse_tag_value
 
 RSA_BITS = 2048  # RFC 8301 §3.2; Gmail recommends as many
 
@@ -38,6 +39,9 @@ PROTECTED = (
 
 Headers = Sequence[tuple[bytes, bytes]]
 Key = RSAPrivateKey | Ed25519PrivateKey
+
+MOST_SIGNATURES = 5  # of a stranger's message; each costs a hash of its body and a look-up
+MOST_HEAD = 64 * 1024  # dkimpy joins folded header lines in quadratic time
 
 _FIELD = b"DKIM-Signature"
 _WIDTH = 76
@@ -173,6 +177,35 @@ def verify(raw: bytes, txt: Callable[[str], str | None]) -> tuple[Verified, ...]
     except dkim.DKIMException:
         return ()
     return tuple(_verified(raw, place, txt) for place in range(count))
+
+
+def vouched(raw: bytes, domains: Collection[str], txt: Callable[[str], str | None]) -> str:
+    """The first of these domains (A-labels, lower case) that has signed this message, or "".
+
+    For messages of strangers: at most MOST_SIGNATURES are looked at, and only these domains' keys are asked for. A
+    signature over a part of the body (`l=`) vouches for nothing: what stands below that part is anybody's.
+    """
+    head = raw.find(b"\n\n" if b"\r\n\r\n" not in raw else b"\r\n\r\n", 0, MOST_HEAD)
+    if head < 0:
+        return ""
+    try:
+        fields = [value for name, value in dkim.DKIM(raw).headers if name.lower() == b"dkim-signature"]
+    except dkim.DKIMException:
+        return ""
+    for place, value in enumerate(fields[:MOST_SIGNATURES]):
+        domain = _whole_body_signer(value)
+        if domain in domains and _verified(raw, place, txt).valid:
+            return domain
+    return ""
+
+
+def _whole_body_signer(value: bytes) -> str:
+    """The `d=` of a signature, unless it says that it covers only a part of the body."""
+    try:
+        tags = parse_tag_value(value)
+    except InvalidTagValueList:
+        return ""
+    return "" if b"l" in tags else str(tags.get(b"d", b"").decode("ascii", "replace").lower())
 
 
 def _relaxed(body: bytes) -> bytes:

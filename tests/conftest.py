@@ -28,6 +28,14 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT re
 """
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Those of the soak run only when markers are asked for (`make soak`)."""
+    if not config.option.markexpr:
+        soak = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if item not in soak]
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """A started cluster, and the database in it to make others from (``create_database(name, template)``)."""

@@ -12,15 +12,11 @@ from tests.walks.harness.installation import Installation, Template, environment
 FOLDER = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the walks; those of the soak run only when markers are asked for (`make soak`)."""
-    ours = [item for item in items if FOLDER in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.walk)
-    if not config.option.markexpr:
-        soak = [item for item in ours if item.get_closest_marker("soak")]
-        config.hook.pytest_deselected(items=soak)
-        items[:] = [item for item in items if item not in soak]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the walks."""
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.walk)
 
 
 @pytest.fixture(scope="session")
