@@ -13,7 +13,19 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from outbox import api_runs, facts, ids, intake, ledger, payloads, preflight, queries, runs, story
+from outbox import (
+    api_returns,
+    api_runs,
+    facts,
+    ids,
+    intake,
+    ledger,
+    payloads,
+    preflight,
+    queries,
+    runs,
+    story,
+)
 from outbox.answers import Answer
 from outbox.door import (
     Bearer,
@@ -214,6 +226,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
 
 
 api.add_router("", api_runs.router)
+api.add_router("", api_returns.router)
 
 
 def no_such_path(_request: HttpRequest) -> HttpResponse:

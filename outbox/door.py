@@ -91,6 +91,19 @@ class Operator(Bearer):
         return caller
 
 
+class Returns(Bearer):
+    """A returns key: an MTA of ours, which bounds what it takes itself, so no request rate."""
+
+    def __call__(self, request: HttpRequest) -> Caller:
+        visit = visit_of(request)
+        caller = visit.caller = keys.authenticate(request.headers.get("Authorization"))
+        if caller.kind != "returns":
+            raise refused(
+                "insufficient_scope", f"This is a key of kind {caller.kind}; returns keys may do this."
+            )
+        return caller
+
+
 def _check_scope(caller: Caller, scope: str | None) -> None:
     if caller.kind != "agent":
         raise refused("insufficient_scope", f"This is a key of kind {caller.kind}; agents' keys may do this.")
@@ -149,21 +162,30 @@ def body_of_request(request: HttpRequest) -> Any:
     Raises:
         Refused: payload_too_large before anything is parsed; malformed_json.
     """
+    return payloads.parse_json(octets_of_request(request, MAX_BODY))
+
+
+def octets_of_request(request: HttpRequest, most: int) -> bytes:
+    """The body as it was posted, uncompressed, of at most so many octets.
+
+    Raises:
+        Refused: payload_too_large; malformed_json for a body that is compressed or was cut off.
+    """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise refused("malformed_json", "Bodies are taken uncompressed: no Content-Encoding.")
     try:
-        return payloads.parse_json(_octets_of(request))
+        return _octets_of(request, most)
     except OSError:  # the peer went away in the middle
         raise refused("malformed_json", "The body ended before its time.") from None
 
 
-def _octets_of(request: HttpRequest) -> bytes:
+def _octets_of(request: HttpRequest, most: int) -> bytes:
     """The body: refused by its length unread, or once too much of it came where no length was sent."""
     chunked = "HTTP_TRANSFER_ENCODING" in request.META  # RFC 9112 §7.1; Django takes such a body for empty
-    body: bytes = request.META["wsgi.input"].read(MAX_BODY + 1) if chunked else b""
+    body: bytes = request.META["wsgi.input"].read(most + 1) if chunked else b""
     length = str(len(body)) if chunked else request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) > MAX_BODY:
-        raise refused("payload_too_large", "The body is larger than 36 MiB.", limit=MAX_BODY)
+    if not length.isdigit() or int(length) > most:
+        raise refused("payload_too_large", f"The body is larger than {most >> 20} MiB.", limit=most)
     return body if chunked else request.body
 
 

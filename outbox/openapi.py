@@ -266,6 +266,12 @@ class Tripped(_Out):
     tripped_at: AwareDatetime
 
 
+class Received(_Out):
+    """We have it. Whether it matched anything is nobody's business."""
+
+    received: Literal[True]
+
+
 class Stop(_Out):
     scope: str
     since: AwareDatetime
@@ -294,6 +300,7 @@ ANSWERS: Final[Sequence[type[BaseModel]]] = (
     Run,
     Tripped,
     Whoami,
+    Received,
     Problem,
 )
 _PROBLEM: Final[Mapping[str, Any]] = {

@@ -41,6 +41,7 @@ SECRETS = {
     "SECRET_KEY": secrets.token_urlsafe(48),
     "AO_MASTER_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "AO_VERP_KEYS": secrets.token_urlsafe(32),
+    "AO_SUPPRESSION_KEY": secrets.token_urlsafe(32),
 }
 P = TypeVar("P", bound=Process)
 _numbers = itertools.count(1)
@@ -125,6 +126,12 @@ class Installation:
     def beat(self) -> Process:
         words = ["-m", "celery", "--app", "config", "--quiet", "beat", "--loglevel", "warning"]
         return self._start(Process, "beat", words)
+
+    def returns(self) -> Process:
+        """The listener to which the simulator's reports go, once it answers."""
+        started = self._start(Process, "returns", ["manage.py", "returns"])
+        started.until_said("returns ready")
+        return started
 
     def web(self) -> Process:
         """The HTTP door, once it answers."""
@@ -338,7 +345,7 @@ class Installation:
             str(self.folder / "kept"),
         ]
         words += ["--zone-file", str(self._publish(self.template.seed.zone)), "--control-port", "0"]
-        words += ["--policy-port", "0", "--relay-port", "0"]
+        words += ["--policy-port", "0", "--relay-port", "0", "--returns", self.env["AO_RETURNS"]]
         line = self._start(Process, "simulator", words).until_said("simulator ready")
         self.ports = ports = dict(re.findall(r"(\S+)=127\.0\.0\.1:(\d+)", line))
         self.env |= {"AO_NAMESERVERS": f"127.0.0.1:{ports['dns']}", "AO_SMTP_PORT": ports["smtp"]}
@@ -390,6 +397,7 @@ def environment(urls: Urls, folder: Path) -> dict[str, str]:
         "PORT": str(port),
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "AO_NAMESERVERS": "127.0.0.1:9",
+        "AO_RETURNS": f"127.0.0.1:{_free_port()}",
         "AO_ALLOW_TEST_NAMES": "1",
         "AO_ALLOW_LOOPBACK": "1",
         "AO_LEASE_SECONDS": str(LEASE_SECONDS),
