@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from typing import Final, LiteralString
 
 from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from outbox.models import Agent, ApiKey
 from outbox.problems import Refused, refused
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 PREFIX_BYTES: Final = 5
 SECRET_BYTES: Final = 25
 SCOPES: Final = frozenset({"send", "read", "stop"})
+KEYS_SHOWN: Final = 20
 
 _SHAPE: Final = re.compile(r"(ao_live_([a-z2-7]{8})_[a-z2-7]{40})([a-z2-7]{7})")
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)  # RFC 6750 §2.1, scheme as RFC 9110 §11.1
@@ -141,6 +144,26 @@ def issue(
         expires_at=expires_at,
     )
     return row, key.text
+
+
+def revoke(key_id: int) -> bool:
+    """Close the door to a key from its next request on; False if it was closed already."""
+    return ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=Now()) == 1
+
+
+def of_scope(scope: str) -> list[ApiKey]:
+    """The keys of the agents that a scope is made of, open ones first; none of a scope that names no agents."""
+    kind, _, name = scope.partition(":")
+    agents = {
+        "agent": Q(agent__name=name),
+        "run": Q(agent__name=name.partition("/")[0]),
+        "stream": Q(agent__stream__name=name),
+        "domain": Q(agent__stream__domain__name=name),
+    }
+    if kind not in agents:
+        return []
+    found = ApiKey.objects.filter(agents[kind]).select_related("agent").defer("secret_hash")
+    return list(found.order_by(F("revoked_at").desc(nulls_first=True), "-last_used_at", "pk")[:KEYS_SHOWN])
 
 
 def authenticate(header: str | None) -> Caller:

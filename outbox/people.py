@@ -1,7 +1,7 @@
 """The groups of people that come with the installation, and what each may do in the admin.
 
 Whoever is not a superuser belongs to some of them. What the ledger rules is read-only for everybody; these rights are
-about the rest. Approving and resuming have their own permissions, on their own pages.
+about the rest. Stopping and resuming have their own permissions, for the responder's page.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,8 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         ),
     },
     "reviewers": {},
-    "responders": {},
+    # whose keys they revoke beside a stop
+    "responders": {"reputation.switch": ("trip", "resume"), "outbox.apikey": ("change",)},
 }
 
 

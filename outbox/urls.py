@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, desk, health, metrics, optout_page
+from outbox import api, desk, desk_switch, health, metrics, optout_page
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -17,6 +17,15 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
     path("", desk.home, name="home"),
+    path("killswitch/", desk_switch.page, name="killswitch"),
+    path("killswitch/now/", desk_switch.now, name="killswitch-now"),
+    path("killswitch/stop/", desk_switch.stop, name="killswitch-stop"),
+    path("killswitch/timeline/", desk_switch.timeline, name="killswitch-timeline"),
+    path("killswitch/<int:epoch>/", desk_switch.happening, name="stop-happening"),
+    path("killswitch/<int:epoch>/now/", desk_switch.proof, name="stop-now"),
+    path("killswitch/<int:epoch>/note/", desk_switch.note, name="stop-note"),
+    path("killswitch/<int:epoch>/resume/", desk_switch.resume, name="stop-resume"),
+    path("killswitch/<int:epoch>/revoke/<int:key>/", desk_switch.revoke, name="stop-revoke"),
     path("u/<str:token>", optout_page.page, name="unsubscribe"),
     re_path(r"^v1/errors/?$", desk.problems, name="errors"),
     path("v1/errors/<path:code>", desk.problem, name="error"),

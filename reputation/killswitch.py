@@ -56,7 +56,7 @@ INSERT INTO reputation_openstop (scope, epoch, tripped_at, who, why)
 VALUES (%(scope)s, %(epoch)s, %(at)s, %(who)s, %(why)s) ON CONFLICT (scope) DO NOTHING
 """
 
-OPEN: Final = "DELETE FROM reputation_openstop WHERE scope = %(scope)s"
+OPEN: Final = "DELETE FROM reputation_openstop WHERE scope = %(scope)s AND epoch = coalesce(%(epoch)s, epoch)"
 
 TELL: Final = f"SELECT pg_notify('{CHANNEL}', %(epoch)s::text)"
 
@@ -122,17 +122,17 @@ def trip(scope: str, *, who: str, why: str) -> Switched:
     return switched
 
 
-def resume(scope: str, *, who: str, why: str) -> Switched:
-    """Open a closed scope again. A reason is owed.
+def resume(scope: str, *, who: str, why: str, epoch: int | None = None) -> Switched:
+    """Open a closed scope again. A reason is owed. ``epoch``: only that stop, not one that has come since.
 
     Raises:
-        NotTripped: the scope is not closed.
+        NotTripped: the scope is not closed, or by another stop.
         ValueError: no reason was given.
     """
     if not why.strip():
         raise ValueError("Say why it is safe to resume.")
     with _clearance_excluded():
-        if not sql.count(OPEN, {"scope": scope}):
+        if not sql.count(OPEN, {"scope": scope, "epoch": epoch}):
             raise NotTripped(f"{scope} is not stopped.")
         return _record(scope, "resume", who, why)
 

@@ -1,0 +1,257 @@
+"""The desk's other door: the responder's page, a stop and its proof, the timeline, the resume.
+
+Guarantees: the stop buttons leave before anything is counted; a stop asks for nothing but a session that may stop, is
+never counted against a rate, and is a transaction of its own. Whoever may look may not therefore stop, and whoever may
+stop may not therefore resume: that wants a reason, a fresh password and, after a rule, a second person.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import Error
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from outbox import alarm, keys, ledger, proving, scopes
+from outbox.aftermath import Proof, proof_of, reopening_of
+from outbox.models import ApiKey
+from outbox.panels import FOLDER, panels
+from reputation import killswitch, reopening, switchlog
+from reputation.killswitch import UnknownScope
+from reputation.models import OpenStop
+from reputation.switchlog import Happening, Wanted
+
+View = Callable[..., HttpResponseBase]
+
+TRIP: Final = "reputation.trip_switch"
+RESUME: Final = "reputation.resume_switch"
+REVOKE: Final = "outbox.change_apikey"
+PANELS_HERE: Final = "<!-- panels -->"
+UNSURE: Final = "Nothing was stopped: tick that password resets may stop too."
+FAILED: Final = "NOT STOPPED: the database did not do it ({}). Press again, or end the workers."
+
+
+def for_people(permission: str) -> Callable[[View], View]:
+    """A view for those who are logged in and may: others are asked to log in, or told that they may not."""
+
+    def guarded(view: View) -> View:
+        allowed = permission_required(permission, raise_exception=True)(view)
+        return wraps(view)(never_cache(login_required(allowed, login_url="admin:login")))
+
+    return guarded
+
+
+looks = for_people("reputation.view_openstop")
+stops = for_people(TRIP)
+resumes = for_people(RESUME)
+revokes = for_people(REVOKE)
+
+
+@require_safe
+@looks
+def page(request: HttpRequest) -> HttpResponseBase:
+    """The responder's page: its buttons first, then what goes out, panel by panel."""
+    return _page(request, aimed=request.GET)
+
+
+@require_safe
+@looks
+def now(request: HttpRequest) -> HttpResponseBase:
+    """The panels alone, for a page that stays open."""
+    return StreamingHttpResponse(panels(request, request.GET.get("scope", "")))
+
+
+@require_POST
+@stops
+def stop(request: HttpRequest) -> HttpResponseBase:
+    """Stop a scope: one that the page offered (``scope``), or one that was typed (``kind`` and ``key``)."""
+    try:
+        scope = _offered(request.POST["scope"]) if "scope" in request.POST else _named(request.POST)
+        if scope == "all" and "sure" not in request.POST:
+            raise UnknownScope(UNSURE)
+        done = killswitch.trip(
+            scope, who=_who(request), why=request.POST.get("why", "").strip()[: switchlog.MOST]
+        )
+    except (UnknownScope, scopes.NoSuchScope) as error:
+        return _page(request, aimed=request.POST, error=str(error), status=422)
+    except Error as error:
+        return _page(request, error=FAILED.format(error), status=503)
+    return _to(done.epoch)
+
+
+@require_safe
+@looks
+def happening(request: HttpRequest, epoch: int) -> HttpResponse:
+    """A stop's own page: its proof, what was added to it, and how it may end."""
+    return _happening(request, _found(epoch))
+
+
+@require_safe
+@looks
+def proof(request: HttpRequest, epoch: int) -> HttpResponse:
+    """The proof alone, for a page that stays open."""
+    return render(request, f"{FOLDER}/_proof.html", _proof_context(request, proof_of(_found(epoch))))
+
+
+@require_POST
+@stops
+def note(request: HttpRequest, epoch: int) -> HttpResponseBase:
+    """Add a note, or the reason that there was no time for."""
+    found = _found(epoch)
+    try:
+        switchlog.note(epoch, who=_who(request), text=request.POST.get("text", ""))
+    except ValueError as error:
+        return _happening(request, found, error=str(error), status=422)
+    return _to(epoch)
+
+
+@require_POST
+@resumes
+def resume(request: HttpRequest, epoch: int) -> HttpResponseBase:
+    """Open a stopped scope again, or propose to."""
+    found = _found(epoch)
+    why = request.POST.get("why", "")
+    try:
+        proving.prove(request, _person(request), request.POST.get("password", ""))
+        done = reopening.resume(_open(found), who=_who(request), why=why)
+    except proving.TooManyTries as error:
+        return _happening(request, found, error=str(error), why=why, status=429)
+    except (PermissionError, killswitch.NotTripped, ValueError) as error:
+        return _happening(request, found, error=str(error), why=why, status=422)
+    if done is None:
+        return _to(epoch)
+    ledger.unpark(done.scope)
+    alarm.ring()
+    return _to(done.epoch)
+
+
+@require_POST
+@revokes
+def revoke(request: HttpRequest, epoch: int, key: int) -> HttpResponseBase:
+    """Revoke a key of an agent that was stopped."""
+    if keys.revoke(key):
+        row = ApiKey.objects.filter(pk=key)
+        LogEntry.objects.log_actions(
+            _person(request).pk, row, CHANGE, f"Revoked {row[0]} (stop {epoch}).", single_object=True
+        )
+    return _to(epoch, "keys")
+
+
+@require_safe
+@looks
+def timeline(request: HttpRequest) -> HttpResponse:
+    """Trips and resumes, newest first, those that were asked for."""
+    asked = request.GET
+    before = asked.get("before", "")
+    wanted = Wanted(
+        action=asked.get("action", ""),
+        by=asked.get("by", ""),
+        words=asked.get("q", "")[:200],
+        before=int(before) if before.isdecimal() and len(before) < 19 else None,
+    )
+    found = switchlog.timeline(wanted)
+    events, more = found[: switchlog.PAGE], found[switchlog.PAGE :]
+    kept = {name: asked[name] for name in ("action", "by", "q") if asked.get(name)}
+    older = urlencode({**kept, "before": events[-1].pk}) if more else ""
+    return render(request, f"{FOLDER}/timeline.html", {"events": events, "wanted": wanted, "older": older})
+
+
+def _page(
+    request: HttpRequest, aimed: Any = None, error: str = "", status: int = 200
+) -> StreamingHttpResponse:
+    kind, key = (aimed or {}).get("kind", ""), (aimed or {}).get("key", "").strip()
+    try:
+        scope = killswitch.scope_of(kind, key) if kind else ""
+    except UnknownScope:
+        scope = ""
+    shown = {
+        "kinds": killswitch.KINDS,
+        "kind": kind,
+        "key": key,
+        "aimed": scope,
+        "error": error,
+        **_may(request),
+    }
+    shell = render_to_string(f"{FOLDER}/page.html", shown, request)
+    return StreamingHttpResponse(_in_parts(shell, panels(request, scope)), status=status)
+
+
+def _in_parts(shell: str, inner: Iterator[str]) -> Iterator[str]:
+    top, _, bottom = shell.partition(PANELS_HERE)
+    yield top
+    yield from inner
+    yield bottom
+
+
+def _happening(request: HttpRequest, found: Happening, *, status: int = 200, **shown: Any) -> HttpResponse:
+    told = proof_of(found)
+    context = {
+        **_proof_context(request, told),
+        "reopening": reopening_of(found.stop),
+        "fresh": proving.is_fresh(request),
+        **shown,
+    }
+    return render(request, f"{FOLDER}/stop.html", context, status=status)
+
+
+def _proof_context(request: HttpRequest, told: Proof) -> dict[str, Any]:
+    return {"told": told, "happening": told.happening, "me": _who(request), **_may(request)}
+
+
+def _may(request: HttpRequest) -> dict[str, bool]:
+    asked = {"may_stop": TRIP, "may_resume": RESUME, "may_revoke": REVOKE}
+    return {name: _person(request).has_perm(permission) for name, permission in asked.items()}
+
+
+def _offered(scope: str) -> str:
+    kind, _, key = scope.partition(":")
+    return killswitch.scope_of(kind, key)
+
+
+def _named(given: Any) -> str:
+    return scopes.named(given.get("kind", ""), given.get("key", "").strip())
+
+
+def _found(epoch: int) -> Happening:
+    found = switchlog.happening(epoch)
+    if found is None:
+        raise Http404("Nothing was tripped or resumed with this number.")
+    return found
+
+
+def _open(found: Happening) -> OpenStop:
+    if found.stop is None:
+        raise killswitch.NotTripped(f"{found.event.scope} has been resumed meanwhile.")
+    return found.stop
+
+
+def _person(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):  # the views are for people who are logged in
+        raise PermissionDenied
+    return request.user
+
+
+def _who(request: HttpRequest) -> str:
+    return _person(request).get_username()
+
+
+def _to(epoch: int, place: str = "") -> HttpResponse:
+    address = reverse("stop-happening", args=[epoch])
+    return HttpResponseRedirect(f"{address}#{place}" if place else address)

@@ -1,0 +1,187 @@
+"""The panels of the responder's page: each is read by itself, within a moment, or says that it is not known now.
+
+Guarantees: nothing here raises. A count that fails, waits for a lock or takes longer than ``PATIENCE`` costs its own
+panel and no other, and never a button: the page has sent those before the first panel is read.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString, TypeVar
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+
+from outbox import outgoing
+from outbox.outgoing import Effect, Flow, Share
+from reputation import killswitch, sql, switchlog
+from reputation.killswitch import Stop
+from reputation.models import Stream
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Context = Mapping[str, Any]
+
+PATIENCE: Final[LiteralString] = "SET LOCAL statement_timeout = '700ms'"
+SCOPES: Final = 8  # rows of one kind; the others can be named in the form
+RECENT: Final = 5
+FOLDER: Final = "outbox/killswitch"
+GAUGE: Final = 40  # how high the busiest moment is drawn
+
+SHUT_IN: Final = '<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A scope that can be stopped: its dots of the window, what a stop would catch, and its stop if there is one."""
+
+    scope: str
+    dots: int
+    effect: Effect | None
+    stop: Stop | None
+
+    @property
+    def kind(self) -> str:
+        return self.scope.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        return self.scope.partition(":")[2] or self.scope
+
+    @property
+    def catches(self) -> str:
+        """The predicted effect in words."""
+        return _words(self.effect)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What panels of one answer share, read once by the first that wants it."""
+
+    aimed: str = ""
+    _flow: list[Flow] = field(default_factory=list)
+
+    def flow(self) -> Flow:
+        """The dots of the last minutes."""
+        if not self._flow:
+            self._flow.append(outgoing.flow())
+        return self._flow[0]
+
+
+def glance(read: Callable[[], T], what: str = "a panel") -> T | None:
+    """What ``read`` answers within ``PATIENCE`` for each statement, or None."""
+    try:
+        with transaction.atomic():
+            sql.count(PATIENCE)
+            return read()
+    except Exception as error:  # whatever is wrong with a count, the page stays
+        logger.warning("%s could not be read: %s", what, error)
+        return None
+
+
+def panels(request: HttpRequest, aimed: str = "") -> Iterator[str]:
+    """Every panel as HTML, one after the other; ``aimed`` is a scope that somebody asked about."""
+    seen = Seen(aimed)
+    for name, read in PANELS.items():
+        yield panel(request, name, lambda read=read: read(seen))  # type: ignore[misc]
+
+
+def panel(request: HttpRequest, name: str, read: Callable[[], Context]) -> str:
+    """One panel as HTML."""
+    context = glance(read, name)
+    known = {"known": context is not None, **(context or {})}
+    try:
+        return render_to_string(f"{FOLDER}/_{name}.html", known, request)
+    except Exception as error:  # a row nobody has thought of
+        logger.warning("%s could not be shown: %s", name, error)
+        return render_to_string(f"{FOLDER}/_{name}.html", {"known": False}, request)
+
+
+def _stops(_seen: Seen) -> Context:
+    return {"stops": killswitch.open_stops()}
+
+
+def _out(seen: Seen) -> Context:
+    flow = seen.flow()
+    streams = _with_quiet(flow.streams)
+    groups = {"Streams": streams, "Agents": flow.agents[:SCOPES], "Providers": flow.providers[:SCOPES]}
+    if seen.aimed:
+        groups = {"Asked for": (Share(seen.aimed, 0),), **groups}
+    shares = [share for group in groups.values() for share in group]
+    effects = glance(lambda: outgoing.effects([share.scope for share in shares]), "effects") or {}
+    stops = {stop.scope: stop for stop in killswitch.open_stops()}
+    return {
+        "flow": flow,
+        "bars": _bars(flow),
+        "groups": {
+            title: [
+                Aim(share.scope, share.dots, effects.get(share.scope), stops.get(share.scope))
+                for share in group
+            ]
+            for title, group in groups.items()
+            if group
+        },
+        "more": max(len(flow.agents) - SCOPES, 0),
+    }
+
+
+def _senders(seen: Seen) -> Context:
+    return {"senders": outgoing.senders(seen.flow()), "shut_in": SHUT_IN}
+
+
+def _waiting(_seen: Seen) -> Context:
+    return {"oldest": outgoing.oldest_transactional()}
+
+
+def _replies(_seen: Seen) -> Context:
+    return {"replies": outgoing.replies()}
+
+
+def _happened(_seen: Seen) -> Context:
+    return {"events": switchlog.timeline(switchlog.Wanted())[:RECENT]}
+
+
+PANELS: Final[Mapping[str, Callable[[Seen], Context]]] = {
+    "stops": _stops,
+    "waiting": _waiting,
+    "out": _out,
+    "senders": _senders,
+    "replies": _replies,
+    "happened": _happened,
+}
+
+
+def _with_quiet(busy: tuple[Share, ...]) -> tuple[Share, ...]:
+    """The streams by name, those that are silent now too: a stop may be wanted before the first dot."""
+    dots = {share.scope: share.dots for share in busy}
+    names = Stream.objects.order_by("name").values_list("name", flat=True)[: 3 * SCOPES]
+    return tuple(Share(scope, dots.get(scope, 0)) for scope in (f"stream:{name}" for name in names))
+
+
+def _bars(flow: Flow) -> list[tuple[int, int, int, int]]:
+    """Each moment's dots as a bar: x, y, height and the count."""
+    most = max(*flow.buckets, 1)
+    heights = [-(-GAUGE * dots // most) for dots in flow.buckets]
+    return [
+        (4 * at, GAUGE - high, high, dots)
+        for at, (high, dots) in enumerate(zip(heights, flow.buckets, strict=True))
+        if dots
+    ]
+
+
+def _words(effect: Effect | None) -> str:
+    if effect is None:
+        return "Its effect is not known now."
+    queued, held = (_count(number, cut=effect.cut) for number in (effect.queued, effect.held))
+    return (
+        f"Would keep back {queued} queued, {held} held and {effect.leased:,} leased; "
+        f"{effect.cleared:,} cleared can still go."
+    )
+
+
+def _count(number: int, *, cut: bool) -> str:
+    if number > outgoing.COUNTED:
+        return f"more than {outgoing.COUNTED:,}"
+    return f"at least {number:,}" if cut else f"{number:,}"

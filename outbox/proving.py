@@ -1,0 +1,97 @@
+"""Who sits there: log-in and the password asked again, both against guessing. Stopping passes neither.
+
+A log-in is noted in its own session; what opens mail again wants a password given within ``FRESH_SECONDS``. Guesses
+are counted by address and name, so that nobody can lock a responder out from elsewhere. While the cache cannot count,
+people can still log in (they may have to stop something, and hashing is slow enough for guessers), and nothing can be
+resumed.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django_ratelimit.core import get_usage
+
+logger = logging.getLogger(__name__)
+
+View = Callable[..., HttpResponseBase]
+
+FRESH_SECONDS: Final = 600
+PROVED: Final = "proved_at"
+LOGINS: Final = "10/5m"
+RESUMES: Final = "10/5m"
+
+
+class NotProved(PermissionError):
+    """The password is wrong, or was not given."""
+
+
+class TooManyTries(PermissionError):
+    """So many tries in so short a time are a guess; or they cannot be counted."""
+
+
+def guarded_login(view: View) -> View:
+    """A log-in view that notes when somebody passed, and answers 429 to guesses."""
+
+    @wraps(view)
+    def login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return view(request, *args, **kwargs)
+        name = f"{request.META.get('REMOTE_ADDR', '')} {request.POST.get('username', '').lower()[:150]}"
+        if _counted(request, "login", name, LOGINS) is False:
+            return _too_many(request)
+        response = view(request, *args, **kwargs)
+        if request.user.is_authenticated and response.status_code == 302:
+            _note(request)
+        return response
+
+    return login
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether this session's password was given lately."""
+    proved = request.session.get(PROVED)
+    return isinstance(proved, float) and 0 <= time.time() - proved < FRESH_SECONDS
+
+
+def prove(request: HttpRequest, user: AbstractBaseUser, password: str) -> None:
+    """Make sure that it is this user who sits there, by the password if it was not given lately.
+
+    Raises:
+        NotProved: it is not the password.
+        TooManyTries: not even looked at.
+    """
+    if _counted(request, "resume", f"user {user.pk}", RESUMES) is not True:
+        raise TooManyTries("Too many tries; wait five minutes. The stop stands meanwhile.")
+    if is_fresh(request):
+        return
+    if not user.check_password(password):
+        raise NotProved("That is not your password." if password else "Give your password again.")
+    _note(request)
+
+
+def _note(request: HttpRequest) -> None:
+    request.session[PROVED] = time.time()
+
+
+def _counted(request: HttpRequest, group: str, name: str, rate: str) -> bool | None:
+    """Whether one more is within the rate; None if it cannot be counted now."""
+    try:
+        usage = get_usage(request, group=group, key=lambda *_: name, rate=rate, increment=True)
+    except Exception as error:  # whatever the cache's client raises
+        logger.warning("tries cannot be counted: %s", error)
+        return None
+    if usage is None or usage["time_left"] < 0:  # so the library says that its cache is down
+        return None
+    return not usage["should_limit"]
+
+
+def _too_many(request: HttpRequest) -> HttpResponse:
+    response = render(request, "outbox/too_many_logins.html", status=429)
+    response["Retry-After"] = "300"
+    return response
