@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from outbox import (
     api_returns,
     api_runs,
+    budgets,
     facts,
     ids,
     intake,
@@ -37,6 +38,7 @@ from outbox.door import (
 )  # fmt: skip
 from outbox.fields import BatchIn, MessageIn, PreflightIn
 from outbox.keys import Caller
+from outbox.limits import shown
 from outbox.models import Agent
 from outbox.openapi import (
     BatchAnswer,
@@ -218,7 +220,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "sending_domain": place.domain,
             "scopes": sorted(caller.scopes),
             "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
-            "budget": {},
+            "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of(caller.agent_id, ())),
             "open": bool(place.domain and place.signed and not stops),
             "stops": stops,
         }

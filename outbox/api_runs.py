@@ -11,10 +11,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from outbox import lineage, payloads, runs
+from outbox import budgets, lineage, payloads, runs
 from outbox.door import Bearer, Operator, body_of_request, caller_of, json_answer
-from outbox.fields import StopIn
+from outbox.fields import BudgetIn, StopIn
 from outbox.keys import Caller
+from outbox.limits import shown
 from outbox.lineage import Member
 from outbox.openapi import Run, Tripped, described
 from outbox.problems import instant, refused
@@ -29,7 +30,7 @@ READ, SEND = Bearer("read"), Bearer("send")
 @router.get("/runs/{run_id}", auth=READ, tags=["runs"], summary="Read a run", openapi_extra=described(Run))
 def read_run(request: HttpRequest, run_id: str) -> HttpResponse:
     """A run with everything below it, and what became of their mail."""
-    return json_answer(_body(_owned(request, run_id)))
+    return json_answer(_body(caller_of(request), _owned(request, run_id)))
 
 
 @router.post(
@@ -39,7 +40,24 @@ def cancel_run(request: HttpRequest, run_id: str) -> HttpResponse:
     """Cancels what is not yet cleared, of the run and of all below it; they send nothing more. Again: the same."""
     members = _owned(request, run_id)
     lineage.cancel(members, f"agent:{caller_of(request).agent}")
-    return json_answer(_body(_owned(request, run_id)))
+    return json_answer(_body(caller_of(request), _owned(request, run_id)))
+
+
+@router.post(
+    "/runs/{run_id}/budget",
+    auth=SEND,
+    tags=["runs"],
+    summary="Lower a run's budget",
+    openapi_extra=described(Run, BudgetIn),
+)
+def lower_budget(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The run and all below it may have so many recipients in all; only ever fewer than before."""
+    caller, members = caller_of(request), _owned(request, run_id)
+    wanted = payloads.parse_budget(body_of_request(request)).recipients
+    if not caller.exempt and wanted > _budget(caller, members)["limit"]:
+        raise payloads.bad_value("/recipients", "A budget can be lowered here; only a person raises it.")
+    budgets.lower(members[0].id, wanted, sum(_total(members).values()) - _total(members)["cancelled"])
+    return json_answer(_body(caller, _owned(request, run_id)))
 
 
 @router.post(
@@ -91,9 +109,8 @@ def _owned(request: HttpRequest, run_id: str) -> Sequence[Member]:
     return members
 
 
-def _body(members: Sequence[Member]) -> dict[str, Any]:
+def _body(caller: Caller, members: Sequence[Member]) -> dict[str, Any]:
     first = members[0]
-    total: Counter[str] = sum((member.counts for member in members), Counter())
     return {
         "run_id": first.name,
         "parent_run_id": first.lineage[-2] if len(first.lineage) > 1 else None,
@@ -102,7 +119,7 @@ def _body(members: Sequence[Member]) -> dict[str, Any]:
         "purpose": first.purpose or None,
         "created_at": instant(first.created_at),
         "cancelled_at": instant(first.cancelled_at) if first.cancelled_at else None,
-        "counts": dict(total),
+        "counts": dict(_total(members)),
         "descendants": [
             {
                 "run_id": member.name,
@@ -112,5 +129,14 @@ def _body(members: Sequence[Member]) -> dict[str, Any]:
             }
             for member in members[1:]
         ],
-        "budget": {},
+        "budget": {} if caller.exempt else {"run": _budget(caller, members)},
     }
+
+
+def _budget(caller: Caller, members: Sequence[Member]) -> dict[str, int]:
+    lineage_ = members[0].lineage
+    return shown(budgets.read(caller.agent_id, [lineage_]).of(caller.agent_id, lineage_))["run"]
+
+
+def _total(members: Sequence[Member]) -> Counter[str]:
+    return sum((member.counts for member in members), Counter[str]())

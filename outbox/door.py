@@ -22,8 +22,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django_ratelimit.core import ALL, get_usage
 from ninja.security import HttpBearer
 
-from outbox import keys, payloads
+from outbox import budgets, keys, payloads
 from outbox.keys import Caller
+from outbox.limits import WINDOWS
 from outbox.problems import Problem, Refused, Retry, body_of, refused
 
 logger = logging.getLogger(__name__)
@@ -256,6 +257,38 @@ def _stamp(response: HttpResponseBase, visit: Visit) -> None:
     response._has_been_logged = True  # type: ignore[attr-defined]  # a refusal is no warning of Django's
     response["X-Request-Id"] = visit.request_id
     response["Cache-Control"] = "no-store"
-    if visit.rate:  # draft-ietf-httpapi-ratelimit-headers
-        response["RateLimit-Policy"] = f'"requests";q={visit.rate["quota"]};w={WINDOW_SECONDS}'
-        response["RateLimit"] = f'"requests";r={visit.rate["left"]};t={visit.rate["reset"]}'
+    if rates := _rates(visit):  # draft-ietf-httpapi-ratelimit-headers
+        response["RateLimit-Policy"] = ", ".join(f'"{name}";q={q};w={w}' for name, q, w, _, _ in rates)
+        response["RateLimit"] = ", ".join(f'"{name}";r={r};t={t}' for name, _, _, r, t in rates)
+
+
+def _rates(visit: Visit) -> list[tuple[str, int, int, int, int]]:
+    """What bounds this caller: name, quota, window in seconds, what is left, seconds until it is whole again."""
+    if not visit.rate:
+        return []
+    rate = visit.rate
+    return [
+        ("requests", rate["quota"], WINDOW_SECONDS, rate["left"], rate["reset"]),
+        *_budget_rates(visit.caller),
+    ]
+
+
+def _budget_rates(caller: Caller | None) -> list[tuple[str, int, int, int, int]]:
+    """Read after the answer was made, so that it counts; a header is never a reason not to answer."""
+    if caller is None or caller.exempt or not caller.agent_id:
+        return []
+    try:
+        found = budgets.read(caller.agent_id).of(caller.agent_id, ())
+    except Error as error:
+        logger.warning("the budgets cannot be shown: %s", error)
+        return []
+    return [
+        (
+            str(budget.kind).replace("_", "-"),
+            budget.limit,
+            int(WINDOWS[budget.kind].total_seconds()),
+            budget.left,
+            _seconds_until(budget.closes_at),
+        )
+        for budget in found
+    ]

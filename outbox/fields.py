@@ -209,6 +209,12 @@ class EstimateIn(_Strict):
     run_id: RunId | None = None
 
 
+class BudgetIn(_Strict):
+    """What ``POST /v1/runs/{run_id}/budget`` takes."""
+
+    recipients: int = Field(ge=0, le=MAX_ESTIMATE, description="In all, with everything below the run.")
+
+
 class StopIn(_Strict):
     """What ``POST /v1/stop`` takes: an agent names itself or a run of its own, an operator any scope by its key."""
 

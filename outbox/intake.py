@@ -5,6 +5,7 @@ one statement, and the remembered answers with them. After that commit the messa
 it nothing is. If the database cannot answer, nothing is accepted.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,20 +18,23 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from outbox import alarm, answers, facts, ids, ledger, runs
+from outbox import alarm, answers, budgets, facts, ids, ledger, runs
 from outbox.addresses import Mailbox, parse_mailbox
 from outbox.answers import Answer
-from outbox.facts import KnownRun, Place
+from outbox.budgets import Purchase, Spent
+from outbox.facts import KnownRun, Picture, Place
 from outbox.keys import Caller
 from outbox.lifecycle import Status
+from outbox.limits import Budget, shown
 from outbox.payloads import Accepted, AcceptedDelivery, Draft, Estimate, accepted_body
 from outbox.policies import Facts, Verdict, judge
-from outbox.problems import Problem, Refused, Retry, body_of
+from outbox.problems import Problem, Refused, Retry, body_of, refused
 from outbox.queueing import Queue
 from reputation.families import families
 from reputation.outlook import Outlook, outlooks
 from reputation.ramps import spread
 
+TRIES: Final = 8
 LIFE: Final = timedelta(days=5)
 TRANSACTIONAL_LIFE: Final = timedelta(hours=1)
 
@@ -47,6 +51,7 @@ class _Batch:
     suppressed: frozenset[str]
     providers: Mapping[str, str]
     queue: Queue
+    budgets: Purchase
     messages: list[dict[str, Any]] = field(default_factory=list)
     deliveries: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[tuple[UUID, int, str, str, str | None, bytes]] = field(default_factory=list)
@@ -61,8 +66,17 @@ def accept(
     Raises:
         django.db.Error: the database could not decide; nothing was accepted.
     """
+    for _ in range(TRIES):
+        with contextlib.suppress(Spent):  # somebody was quicker: what is left now is judged again
+            return _accepted_all(drafts, caller, request_id, base_url)
+    raise refused("undecidable", "Too many ask for the same budget at once.")
+
+
+def _accepted_all(
+    drafts: Sequence[Draft | Problem], caller: Caller, request_id: str, base_url: str
+) -> list[Answer]:
     wanted = [draft for draft in drafts if isinstance(draft, Draft)]
-    with _together(wanted):
+    with _together(wanted, caller):
         prior = answers.prior(wanted, caller.agent_id)
         batch = _gather(wanted, caller, request_id, base_url)
         given = [_answer(batch, draft, prior) for draft in drafts]
@@ -80,6 +94,7 @@ class Preview:
     expires_at: datetime | None = None
     forecasts: Mapping[str, datetime | None] = field(default_factory=dict)
     refused: tuple[Mapping[str, str], ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 def preview(drafts: Sequence[Draft | Problem], caller: Caller) -> list[Preview]:
@@ -100,10 +115,14 @@ def preview_plan(plan: Estimate, caller: Caller) -> tuple[Preview, dict[str, tup
         parts = {name: (counts[name], look) for name, look in outlooks(place.domain_id, counts).items()}
     ends = [look.at(count) for count, look in parts.values()]
     end = max((each for each in ends if each), default=place.now) if all(ends) else None
-    nobody = _Batch(caller, "", "", place, picture.known, frozenset(), {}, Queue({}, {}, {}))
-    told = replace(_facts(nobody, plan.draft), forecast_at=end)
+    budgets_ = _budgets([plan.draft], caller, picture)
+    nobody = _Batch(caller, "", "", place, picture.known, frozenset(), {}, Queue({}, {}, {}), budgets_)
+    told = replace(
+        _facts(nobody, plan.draft), forecast_at=end, recipients=plan.recipients, recipients_per_message=None
+    )
     found = judge(plan.draft, told)
-    return Preview(None, found, place.policy_version, told.expires_at, {"": end}), parts
+    preview = Preview(None, found, place.policy_version, told.expires_at, {"": end}, (), told.budgets)
+    return preview, parts
 
 
 def _preview(batch: _Batch, draft: Draft | Problem) -> Preview:
@@ -115,13 +134,22 @@ def _preview(batch: _Batch, draft: Draft | Problem) -> Preview:
     left = draft.without(batch.suppressed)
     forecasts = {} if verdict.refusal else batch.queue.join(left, place)
     by_recipient = {mailbox.addr: forecasts.get(mailbox.domain) for mailbox in left.recipients}
-    refused = _refused(batch, draft)
-    return Preview(draft, verdict, place.policy_version, _expiry(draft, place), by_recipient, refused)
+    if not verdict.refusal:
+        batch.budgets.draw(_bounds(batch, draft), len(left.recipients))
+    return Preview(
+        draft,
+        verdict,
+        place.policy_version,
+        _expiry(draft, place),
+        by_recipient,
+        _refused(batch, draft),
+        _bounds(batch, draft),
+    )
 
 
-def _together(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
+def _together(drafts: Sequence[Draft], caller: Caller) -> AbstractContextManager[None]:
     """A transaction where acceptance is more than the one statement of ``ledger.enter``, which is one by itself."""
-    more = any(draft.idempotency_key or draft.attachments for draft in drafts)
+    more = not caller.exempt or any(draft.idempotency_key or draft.attachments for draft in drafts)
     return transaction.atomic() if more else nullcontext()
 
 
@@ -132,7 +160,23 @@ def _gather(drafts: Sequence[Draft], caller: Caller, request_id: str, base_url: 
     providers = families({mailbox.domain for draft in left for mailbox in draft.recipients})
     queue = _queue(left, picture.place, providers)
     place, known, suppressed = picture.place, picture.known, picture.suppressed
-    return _Batch(caller, request_id, base_url, place, known, suppressed, providers, queue)
+    budgets_ = _budgets(drafts, caller, picture)
+    return _Batch(caller, request_id, base_url, place, known, suppressed, providers, queue, budgets_)
+
+
+def _budgets(drafts: Sequence[Draft], caller: Caller, picture: Picture) -> Purchase:
+    """What bounds these drafts; nothing bounds an agent for trying and loading."""
+    if caller.exempt:
+        return Purchase()
+    lineages = {runs.lineage_of(draft, picture.place, picture.known) for draft in drafts}
+    return budgets.read(caller.agent_id, lineages)
+
+
+def _bounds(batch: _Batch, draft: Draft) -> tuple[Budget, ...]:
+    """The budgets that a draft would draw on, as they stand."""
+    lineage = runs.lineage_of(draft, batch.place, batch.known)
+    new_root = draft.run_id is not None and len(lineage) == 1 and draft.run_id not in batch.known
+    return batch.budgets.of(batch.caller.agent_id, lineage, new_root=new_root)
 
 
 def _queue(drafts: Sequence[Draft], place: Place, providers: Mapping[str, str]) -> Queue:
@@ -191,9 +235,8 @@ def _refused(batch: _Batch, draft: Draft) -> tuple[Mapping[str, str], ...]:
 
 def _facts(batch: _Batch, draft: Draft) -> Facts:
     caller, place, known = batch.caller, batch.place, batch.known
-    run = known.get(runs.name_of(draft, place))
-    above = known.get(draft.parent_run_id) if draft.parent_run_id else None
-    lineage = run.lineage if run else above.lineage if above else ()
+    lineage = runs.lineage_of(draft, place, known)
+    left = draft.without(batch.suppressed)
     mine = {*runs.base_scopes(caller, place), *runs.run_scopes(caller, lineage)}
     return Facts(
         now=place.now,
@@ -203,9 +246,12 @@ def _facts(batch: _Batch, draft: Draft) -> Facts:
         domain=place.domain,
         signed=place.signed,
         stopped_scope=next((scope for scope in place.stops if scope in mine), None),
-        run_cancelled=any(each.cancelled for each in (run or above,) if each),
+        run_cancelled=any(known[name].cancelled for name in lineage[-2:] if name in known),
         expires_at=_expiry(draft, place),
-        forecast_at=batch.queue.last(draft.without(batch.suppressed), place),
+        forecast_at=batch.queue.last(left, place),
+        recipients=len(left.recipients),
+        recipients_per_message=None if caller.exempt else caller.recipients_per_message,
+        budgets=_bounds(batch, draft),
         degraded=place.degraded,
         exempt=caller.exempt,
         suppressed=batch.suppressed,
@@ -213,13 +259,20 @@ def _facts(batch: _Batch, draft: Draft) -> Facts:
     )
 
 
-def _enter(batch: _Batch, draft: Draft, verdict: Verdict, refused: tuple[Mapping[str, str], ...]) -> Accepted:
+def _enter(
+    batch: _Batch, draft: Draft, verdict: Verdict, unwanted: tuple[Mapping[str, str], ...]
+) -> Accepted:
     """Gather the rows of one accepted draft, and what its sender is told."""
+    bounds = _bounds(batch, draft)
     run = _run_with_lanes(batch, draft)
+    batch.budgets.draw(bounds, len(draft.recipients))
     key = ids.new_id(int(batch.place.now.timestamp() * 1000))
     status = Status.HELD if verdict.holds else Status.QUEUED
     code = verdict.holds[0].code if verdict.holds else ""
-    accepted = replace(_accepted(batch, draft, verdict, key, run, status, code), refused=refused)
+    budget = shown(_bounds(batch, draft))
+    accepted = replace(
+        _accepted(batch, draft, verdict, key, run, status, code), refused=unwanted, budget=budget
+    )
     batch.messages.append(_message_row(batch, draft, accepted, run))
     batch.deliveries += _delivery_rows(batch, draft, accepted, run, code)
     batch.attachments += [
@@ -339,6 +392,7 @@ def _write(batch: _Batch) -> None:
         ledger.enter_attachments(batch.attachments)
         alarm.ring_on_commit()
     answers.keep(batch.remembered, batch.caller.agent_id)
+    batch.budgets.spend()
 
 
 def _size(draft: Draft) -> int:

@@ -263,8 +263,10 @@ WITH late AS (
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'expired', 'expired', code FROM moved
+), refunded AS (
+    SELECT ao_refund(array_agg(message_id)) AS n FROM moved WHERE code = 'approval_lapsed'
 )
-SELECT id FROM moved
+SELECT id, refunded.n FROM moved, refunded
 """
 
 RESEND: Final[LiteralString] = """
@@ -298,8 +300,10 @@ WITH held AS MATERIALIZED (
     SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', %(code)s, %(actor)s FROM moved
 ), counted AS (
     SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
+), refunded AS (
+    SELECT ao_refund(array_agg(message_id)) AS n FROM moved
 )
-SELECT id, purse_id AS back, counted.n FROM moved, counted
+SELECT id, purse_id AS back, counted.n + refunded.n AS n FROM moved, counted, refunded
 """
 
 # A page of runs' messages, oldest first. Deliveries of one message are one range of the key.
@@ -324,10 +328,13 @@ WITH page AS MATERIALIZED (
     SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', 'run_cancelled', %(actor)s FROM moved
 ), counted AS (
     SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
+), refunded AS (
+    SELECT ao_refund(array_agg(message_id)) AS n FROM moved
 )
 SELECT (SELECT max(id::text)::uuid FROM page) AS last, (SELECT count(*) FROM moved) AS cancelled,
-       (SELECT array_agg(DISTINCT purse_id) FILTER (WHERE purse_id IS NOT NULL) FROM moved) AS purses, counted.n
-FROM counted
+       (SELECT array_agg(DISTINCT purse_id) FILTER (WHERE purse_id IS NOT NULL) FROM moved) AS purses,
+       counted.n + refunded.n AS n
+FROM counted, refunded
 """
 
 # What a receiver says of a delivery afterwards: its signal, once, and the move it testifies if the delivery stands

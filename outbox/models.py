@@ -94,6 +94,9 @@ class Run(models.Model):
     purpose = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    recipients_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="A budget below what it would have, as its agent wished."
+    )
 
     class Meta:
         constraints = [
@@ -102,6 +105,30 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Budget(models.Model):
+    """What was accepted of one limit in one window of time. Only ``ao_spend`` and ``ao_refund`` write here."""
+
+    kind = models.CharField(max_length=12)
+    key = models.CharField(max_length=160)
+    opens_at = models.DateTimeField()
+    used = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "key", "opens_at"], name="one_budget_per_window"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["run", "agent_hour", "agent_day", "root_runs"]), name="budget_kind_known"
+            ),
+        ]
+        indexes = [
+            # forget: windows long closed
+            models.Index(fields=["opens_at"], name="budget_age")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
 
 
 class Lane(models.Model):

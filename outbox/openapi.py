@@ -15,7 +15,7 @@ from ninja.operation import Operation
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from outbox.fields import BatchIn, MessageIn, PreflightIn, StopIn
+from outbox.fields import BatchIn, BudgetIn, MessageIn, PreflightIn, StopIn
 from outbox.lifecycle import Status
 from outbox.problems import CODES, VIOLATIONS, Retry
 
@@ -353,7 +353,7 @@ class DescribedAPI(NinjaAPI):
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**kwargs)
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-            *((model, "validation") for model in (MessageIn, BatchIn, PreflightIn, StopIn)),
+            *((model, "validation") for model in (MessageIn, BatchIn, PreflightIn, StopIn, BudgetIn)),
             *((model, "serialization") for model in ANSWERS),
         ]
         _, definitions = models_json_schema(models, ref_template=REF)

@@ -27,6 +27,7 @@ from outbox.fields import (
     MAX_LINE,
     MAX_RECIPIENTS,
     AttachmentIn,
+    BudgetIn,
     ContextIn,
     EstimateIn,
     MessageIn,
@@ -181,6 +182,15 @@ def parse_stop(data: Any) -> StopIn:
     """What is to be stopped and why. Raises Refused(validation_failed)."""
     try:
         return StopIn.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise _invalid([_violation(each, data, "") for each in found]) from None
+
+
+def parse_budget(data: Any) -> BudgetIn:
+    """A run's budget as its agent wishes it. Raises Refused(validation_failed)."""
+    try:
+        return BudgetIn.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise _invalid([_violation(each, data, "") for each in found]) from None

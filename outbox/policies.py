@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from outbox.limits import Budget, refusal
 from outbox.payloads import Draft
 from outbox.problems import Problem, Violation
 
@@ -29,6 +30,9 @@ class Facts:
     forecast_at: datetime | None  # when the last recipient would be through; None: not within years
     degraded: bool
     exempt: bool
+    recipients: int  # who would get a delivery
+    recipients_per_message: int | None
+    budgets: tuple[Budget, ...]
     suppressed: frozenset[str]  # those of the draft's addresses that may not be mailed
     test_names: bool  # names under .test exist here: a simulated world
 
@@ -140,6 +144,20 @@ def somebody_may_be_mailed(draft: Draft, facts: Facts) -> Finding:
     return Problem("recipient_suppressed", f"{which} recipient may be mailed.", violations=wrong)
 
 
+def recipients_are_few(_draft: Draft, facts: Facts) -> Finding:
+    """So many people at once are a campaign; an agent that needs more asks its person."""
+    most = facts.recipients_per_message
+    if most is None or facts.recipients <= most:
+        return None
+    wrong = Violation("/to", "too_many", f"This agent's messages have at most {most} recipients.")
+    return Problem("validation_failed", "There are too many recipients.", violations=(wrong,))
+
+
+def budget_is_left(_draft: Draft, facts: Facts) -> Finding:
+    """Budgets count recipients as they are accepted; a refusal costs nothing."""
+    return refusal(facts.budgets, facts.recipients)
+
+
 def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
     """What would only expire behind a ramp is refused at the door, while the agent can still do something else."""
     if facts.exempt or (facts.forecast_at and facts.forecast_at < facts.expires_at):
@@ -168,6 +186,8 @@ RULES: Final[Sequence[Rule]] = (
     run_is_open,
     sender_is_in_lane,
     somebody_may_be_mailed,
+    recipients_are_few,
+    budget_is_left,
     forecast_is_within_its_life,
     records_are_right,
 )

@@ -10,6 +10,7 @@ from typing import Any, Final
 from outbox import intake
 from outbox.intake import Preview
 from outbox.keys import Caller
+from outbox.limits import shown
 from outbox.payloads import Draft, Estimate
 from outbox.problems import Problem, body_of, instant
 from reputation.outlook import Outlook
@@ -32,7 +33,8 @@ def answer(
     previews = intake.preview(asked, caller)
     ends = [end for preview in previews for end in preview.forecasts.values()]
     data = [_body(preview, request_id, base_url) for preview in previews]
-    return {"data": data, "forecast_at": _instant(_last(ends)), "budget": {}}
+    budget = shown(previews[-1].budgets)
+    return {"data": data, "forecast_at": _instant(_last(ends)), "budget": budget}
 
 
 def _body(preview: Preview, request_id: str, base_url: str) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def _body(preview: Preview, request_id: str, base_url: str) -> dict[str, Any]:
         "forecast_at": _instant(_last(preview.forecasts.values())),
         "deliveries": _deliveries(preview.forecasts),
         "refused": [dict(each) for each in preview.refused],
-        "budget": {},
+        "budget": shown(preview.budgets),
     }
 
 

@@ -1,6 +1,6 @@
 """Runs and lanes come to exist here: a run at first sight, with its parent fixed; a lane when mail first needs it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, LiteralString
 
@@ -31,6 +31,15 @@ RETURNING id
 def name_of(draft: Draft, place: Place) -> str:
     """The run a draft belongs to: the one it names, or the agent's implicit run of the UTC day."""
     return draft.run_id or f"day-{place.now:%Y-%m-%d}"
+
+
+def lineage_of(draft: Draft, place: Place, known: Mapping[str, KnownRun]) -> tuple[str, ...]:
+    """The names from the root of a draft's tree down to its run, which may not have been seen before."""
+    name = name_of(draft, place)
+    if name in known:
+        return known[name].lineage
+    above = known.get(draft.parent_run_id) if draft.parent_run_id else None
+    return (*(above.lineage if above else ()), name)
 
 
 def check_parent(draft: Draft, known: dict[str, KnownRun]) -> Problem | None:

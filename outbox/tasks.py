@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from outbox import answers, house, ledger, quarantine, worker
+from outbox import answers, budgets, house, ledger, quarantine, worker
 from reputation import domains, valves
 
 
@@ -36,6 +36,7 @@ def rouse() -> None:
 def keep_house() -> None:
     """Forget old answers and what was quarantined, make the partitions of the months to come."""
     answers.forget()
+    budgets.forget()
     quarantine.forget()
     house.forget_sessions()
     house.make_partitions()

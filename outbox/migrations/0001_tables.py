@@ -119,6 +119,20 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Budget',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=12)),
+                ('key', models.CharField(max_length=160)),
+                ('opens_at', models.DateTimeField()),
+                ('used', models.PositiveIntegerField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['opens_at'], name='budget_age')],
+                'constraints': [models.UniqueConstraint(fields=('kind', 'key', 'opens_at'), name='one_budget_per_window'), models.CheckConstraint(condition=models.Q(('kind__in', ['run', 'agent_hour', 'agent_day', 'root_runs'])), name='budget_kind_known')],
+            },
+        ),
+        migrations.CreateModel(
             name='Quarantine',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -160,6 +174,7 @@ class Migration(migrations.Migration):
                 ('purpose', models.CharField(blank=True, max_length=500)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('cancelled_at', models.DateTimeField(blank=True, null=True)),
+                ('recipients_limit', models.PositiveIntegerField(blank=True, help_text='A budget below what it would have, as its agent wished.', null=True)),
                 ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='outbox.agent')),
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='outbox.run')),
             ],

@@ -23,6 +23,9 @@ FACTS = Facts(
     forecast_at=NOW,
     degraded=False,
     exempt=False,
+    recipients=1,
+    recipients_per_message=None,
+    budgets=(),
     suppressed=frozenset(),
     test_names=False,
 )
