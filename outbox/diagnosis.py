@@ -19,6 +19,10 @@ from outbox.testimony import Action, Report
 from reputation import wording
 
 MAX_TEXT: Final = 1000
+MIN_REASON: Final = 12
+_GIVING_UP: Final = re.compile(
+    r"(?:i'm not going to try again; )?this message has been in the queue too long\.?", re.IGNORECASE
+)
 
 
 class Stage(StrEnum):
@@ -40,6 +44,7 @@ _DIRECTORY: Final = re.compile(
     r"not listed in (?:the )?\w* ?\w* ?(?:directory|address book)|no valid recipients for this|resolver\.adr"
     r"|name is not recogni[sz]ed|requested action not taken: mailbox unavailable"
     r"|\bdd (?:sorry|this user)|unrouteable address"
+    r"|because the address couldn't be found\."
 )
 _NOT_OURS: Final = frozenset({7, 8})  # x.1.7 and x.1.8 speak of the sender's address (RFC 3463 §3.2)
 _GONE: Final = frozenset(
@@ -52,13 +57,20 @@ _DONE: Final = frozenset({Action.DELIVERED, Action.RELAYED, Action.EXPANDED})
 
 def diagnose(said: Said) -> Report:
     """The judgement on one recipient."""
-    spoken = one_line(notices.reply_in(said.text) or notices.reply_in(said.note))[:MAX_TEXT]
+    spoken = _spoken(said)
     code = notices.reply_code(spoken)
     status = _status(said, spoken)
     if said.action in _DONE:
         return _report(said, spoken, code, status, Classification("", "", "", Reason.DELIVERED))
     found = _classified(said, spoken, code, status)
     return _report(said, spoken, code, status, found, _refined(said, code, status, found.reason))
+
+
+def _spoken(said: Said) -> str:
+    """The server's words, or the reporter's; without what is added to any failure, if more was said."""
+    text = one_line(notices.reply_in(said.text) or notices.reply_in(said.note))[:MAX_TEXT]
+    reason = _GIVING_UP.sub("", text)
+    return reason if len(reason) > MIN_REASON else text
 
 
 def _status(said: Said, spoken: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from outbox.mailparts import Part, one_line
+from outbox.mailparts import Part, one_line, unquoted
 from outbox.testimony import Action
 
 MAX_RECIPIENTS: Final = 100
@@ -27,7 +27,7 @@ _OF_THE_MESSAGE: Final = frozenset(
 )
 _TYPE: Final = re.compile(r"^([\w.+-]{1,40})\s{0,9};\s{0,9}")
 ADDRESS: Final = re.compile(
-    r"""(?:"[^"\s]{1,64}"|[^\s<>()\[\],;:"'\\@|/]{1,128})@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"""
+    r"""(?<![^\s<>()\[\],;:"'\\@|/])(?:"[^"\s]{1,64}"|[^\s<>()\[\],;:"'\\@|/]{1,128})@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"""
 )
 _X400: Final = re.compile(r"^smtp=", re.IGNORECASE)  # how Exchange writes a foreign address
 _STATUS: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]?\d)")
@@ -70,7 +70,7 @@ def fields_of(leaves: Iterable[Part]) -> Fields:
     """What the delivery-status parts say, or else what such fields in the text do."""
     parts = list(leaves)
     machine = [part.text() for part in parts if part.media_type in STATUS_TYPES]
-    texts = machine or [part.text() for part in parts if part.media_type.startswith("text/plain")]
+    texts = machine or [unquoted(part.text()) for part in parts if part.media_type == "text/plain"]
     message: dict[str, str] = {}
     said: list[Said] = []
     for group in _groups("\n".join(texts)):
@@ -99,7 +99,7 @@ def _groups(text: str) -> Iterator[dict[str, str]]:
         if group and (name in group or _is_apart(text, found.start())):
             yield group
             group, count = {}, count + 1
-            if count > MAX_RECIPIENTS:
+            if count == MAX_RECIPIENTS:
                 return
         group[name] = one_line(found[2])[:MAX_TEXT]
     if group:

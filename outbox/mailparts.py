@@ -30,6 +30,9 @@ MAX_TEXT: Final = 64 << 10  # characters of one text part: reports say what they
 
 _PARSER: Final = BytesHeaderParser(policy=compat32)
 _BOUNDARY: Final = re.compile(r'\bboundary\s{0,9}=\s{0,9}(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_DELIMITER: Final = re.compile(
+    rb"^--([^\s-][^\n]{0,68}[^\s-]|-{2,40}[^\s]{3,60})[ \t]*\n(?=[A-Za-z-]{3,40}:|\n)", re.M
+)
 _CHARSET: Final = re.compile(r'\bcharset\s{0,9}=\s{0,9}"?([\w.:-]{1,40})', re.IGNORECASE)
 _MEDIA_TYPE: Final = re.compile(r"\s*([\w.+-]{1,60}/[\w.+-]{1,60})")
 # Only plain character sets: Python also has codecs that inflate, and one (punycode) that is quadratic.
@@ -38,6 +41,7 @@ _SANE_CHARSET: Final = re.compile(
     r"|gb2312|gbk|gb18030|big5|koi8-[ru]",
     re.IGNORECASE,
 )
+_QUOTE: Final = re.compile(r"^> ?(?!>)", re.MULTILINE)
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -104,6 +108,12 @@ def split(data: bytes) -> tuple[Header, bytes]:
     return Header(fields), body
 
 
+def unquoted(text: str) -> str:
+    """A text without the marks of a forward, where it has many: people send reports on."""
+    marks = _QUOTE.findall(text, 0, MAX_TEXT)
+    return _QUOTE.sub("", text) if len(marks) >= 5 else text
+
+
 def words(value: str) -> str:
     """A field's value with its encoded words (RFC 2047) read, one line."""
     try:
@@ -138,14 +148,17 @@ def _leaves(header: Header, body: bytes, depth: int) -> Iterator[Part]:
     kind = header.get("content-type")
     found = _MEDIA_TYPE.match(kind)
     media_type = found[1].lower() if found else "text/plain"
-    boundary = _BOUNDARY.search(kind)
-    if not media_type.startswith("multipart/") or boundary is None:
+    if not media_type.startswith("multipart/"):
         yield Part(header, media_type, body)
         return
     if depth == MAX_DEPTH:
         raise Unreadable(f"nested deeper than {MAX_DEPTH}")
-    pieces = _pieces(body, (boundary[1] or boundary[2]).encode("utf-8", "replace"))
-    if not pieces:  # the boundary was altered on the way: the whole is still worth reading
+    named = _BOUNDARY.search(kind)
+    pieces = _pieces(body, (named[1] or named[2]).encode("utf-8", "replace")) if named else []
+    if not pieces:  # the boundary was lost or altered on the way
+        guess = _DELIMITER.search(body)
+        pieces = _pieces(body, guess[1]) if guess else []
+    if not pieces:
         yield Part(header, "text/plain", body)
     for piece in pieces:
         yield from _leaves(*split(piece), depth + 1)

@@ -115,4 +115,4 @@ def _may_be_theirs(address: str, ours: Collection[str]) -> bool:
 
 
 def _has_words(text: str) -> bool:
-    return len(re.findall(r"[^\W\d_]{2,}", text[:500])) >= 2
+    return len(re.findall(r"[^\W\d_]{2,}", ADDRESS.sub(" ", text[:500]))) >= 2

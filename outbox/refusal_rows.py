@@ -172,6 +172,11 @@ RECIPIENT_TEXTS: Final = (
         r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
     ),
     _text(
+        C.ROUTING,
+        "a look-up failed and may not next time",
+        r"(?:host|domain|name) (?:\w+ )?not found,? try again|temporary (?:dns|name|look-?up|resol)\w*",
+    ),
+    _text(
         C.HOST_GONE,
         "the recipient's domain does not resolve",
         r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
@@ -296,12 +301,12 @@ VAGUE_TEXTS: Final = (
         "the time for delivery ran out at a later server",
         r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded)",
         r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
-        r"delivery time expired|could not be delivered (?:for|within) \d|deliver this message after \d",
+        r"delivery time expired|not (?:be )?delivered (?:for|within) \d|deliver this message after \d",
     ),
     _text(
         C.UNREACHABLE,
         "another server could not reach the next one",
-        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out|did not (?:respond|answer)"
+        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out|(?:did|is|was) not (?:respond|answer)"
         r"|(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)"
         r"|could not connect|socket error|cannot connect|tcp active open|malformed (?:or unexpected )?name server"
         r"|no route to host|unreachable",

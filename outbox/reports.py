@@ -115,7 +115,8 @@ def _told(returned: Returned) -> list[dsn.Said]:
 def _completed(said: tuple[dsn.Said, ...], returned: Returned) -> list[dsn.Said]:
     """Machine-readable groups with what the notice adds, by address."""
     blocks = notices.blocks_in(returned.notice, returned.ours())
-    spare = [each.recipient for each in _told(returned)] or [""]
+    sure = {each.recipient.lower() for each in said}
+    spare = [each.recipient for each in _told(returned) if each.recipient.lower() not in sure] or [""]
     alone = returned.notice if len(said) == 1 else ""
     return [
         replace(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outbox import dsn, notices
-from outbox.mailparts import Header, Part, split, take_apart, words
+from outbox.mailparts import Header, Part, split, take_apart, unquoted, words
 from outbox.testimony import Original
 
 _MESSAGES: Final = frozenset({"message/rfc822", "message/global", "message/partial"})
@@ -54,7 +54,7 @@ def opened(raw: bytes) -> Returned:
         leaves=leaves,
         inner=split(inside.body.lstrip(b"\n"))[0] if inside else _at_the_end(leaves),
         inside=inside.body.lstrip(b"\n") if inside and inside.media_type in _MESSAGES else b"",
-        notice=notices.cut(_text(leaves)),
+        notice=notices.cut(unquoted(_text(leaves))),
         subject=words(header.get("subject")),
         sender=words(header.get("from")),
         named=tuple(dsn.addresses(" ".join(header.all("x-failed-recipients")))),

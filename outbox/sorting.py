@@ -9,7 +9,7 @@ from typing import Final
 from outbox.returned import Returned
 
 _DAEMON: Final = re.compile(
-    r"mailer-?daemon|postmaster@|mdaemon@|mail ?delivery|delivery (?:sub)?system|mail administrator"
+    r"mailer-?daemon|post_?master@|mdaemon@|mail ?delivery|delivery (?:sub)?system|mail administrator"
     r"|system administrator|mail system",
     re.IGNORECASE,
 )
