@@ -218,10 +218,11 @@ class Dispatcher:
         try:
             await self._disown(session)
             jobs = await self._in_claimer(_claimed, session, tier, limit, self._last_agent[tier])
-        except Error as error:
-            # the claim may have been committed all the same, and nobody here would know of it
+        except Exception as error:
+            # the claim may have been committed all the same, and nobody here would know of it; a bug of ours must not
+            # leave a worker that renews its lease and claims nothing
             self._doubtful = True
-            logger.warning("could not claim: %s", error)
+            logger.warning("could not claim: %s", error, exc_info=not isinstance(error, Error))
             await asyncio.sleep(RETRY_SECONDS)
             return False
         if jobs:

@@ -164,6 +164,7 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT o.id, o.wake_at FROM outbox_lane AS o
             WHERE o.ramp_id = more.id AND o.state = 'shut' AND o.agent_id = a.agent
+              AND o.id <> ALL (coalesce(lanes, '{}'))  -- one that was shut since we looked at it awake is not taken twice
             ORDER BY o.wake_at LIMIT greatest(least(more.n, breadth) / cardinality(a.agents), 1)
         ) AS l;
         ramps := ramps || more.id;
