@@ -35,7 +35,7 @@ def here(fragile: Template, tmp_path: Path) -> Iterator[Installation]:
 
 # step -> a lock that holds it up, its words, how slow the servers are, and when to take the lock
 STEPS = {
-    "claim": ("SELECT FROM outbox_session FOR UPDATE", "FROM ao_claim(", "ok", "queued"),
+    "claim": ("SELECT FROM outbox_session FOR UPDATE", "FROM ao_claim", "ok", "queued"),
     "clear": (ALL_ROWS, "ao_clear", "late-1500ms-rcpt", "sending"),
     "settle": (ALL_ROWS, "AS g .id uuid, attempt", "late-1500ms-dot", "cleared"),
 }
