@@ -41,7 +41,7 @@ _STAGES: Final = (
 )
 _STAGE: Final = re.compile("|".join(f"(?P<{stage}>{pattern})" for stage, pattern in _STAGES))
 _DIRECTORY: Final = re.compile(
-    r"not listed in (?:the )?\w* ?\w* ?(?:directory|address book)|no valid recipients for this|resolver\.adr"
+    r"not listed in .{0,40}(?:directory|address book)|no valid recipients for this|resolver\.adr"
     r"|name is not recogni[sz]ed|requested action not taken: mailbox unavailable"
     r"|\bdd (?:sorry|this user)|unrouteable address"
     r"|because the address couldn't be found\."

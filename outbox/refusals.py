@@ -14,7 +14,8 @@ from typing import Final
 
 from outbox.reasons import Reason
 from outbox.refusal_causes import Cause
-from outbox.refusal_rows import REPLY_CODES, STAGES, UNEXPLAINED
+from outbox.refusal_codes import REPLY_CODES
+from outbox.refusal_rows import STAGES, UNEXPLAINED
 from reputation import wording
 from reputation.wording import Status
 

@@ -309,6 +309,19 @@ REFUSALS = [
     (550, None, "550-5.7.26 Unauthenticated email from example.com is not\n550-5.7.26 accepted due "
      "to DMARC policy",
      "authentication_refused", "infrastructure"),
+    (450, "4.7.1", "Client host rejected: cannot find your hostname, [192.0.2.7]",
+     "authentication_temporary", "infrastructure"),
+    (550, "5.4.4", "Host or domain name not found. Name service error for name=example.com: Host not found",
+     "dns_failed", "recipient"),
+    (450, "4.4.3", "Host or domain name not found. Name service error: Host not found, try again",
+     "host_unreachable", ""),  # a look-up that failed says nothing of the domain
+    (550, None, "User kim not listed in public Name & Address Book", "recipient_unknown", "recipient"),
+    (550, None, "Mail quota violation for kim", "mailbox_full", "recipient"),
+    (550, None, "command died with status 17: procmail: no such user", "refused_unclassified", ""),  # their program
+    (550, None, "Message filtered. The recipient only accepts mail from a whitelist",
+     "content_refused_by_server", "infrastructure"),
+    (550, None, "Utilisateur inconnu", "recipient_unknown", "recipient"),
+    (554, None, "Rejected", "refused_unclassified", ""),
     # a DSN that has only a status
     (0, "4.0.0", "", "refused_temporarily", ""),
     (0, "5.1.1", "", "recipient_unknown", "recipient"),
@@ -319,6 +332,10 @@ REFUSALS = [
 def test_a_refusal_is_read_for_its_reason(code, enhanced, text, expected, about):
     got = classify(code, enhanced, text)
     assert (got.code, got.about) == (expected, about), got.why
+
+
+def test_no_row_speaks_of_silence():
+    assert not [row.why for rows in STAGES for row in rows if row.speaks_of(None, "")]
 
 
 def test_every_row_of_texts_gives_its_reason_in_words():
