@@ -25,6 +25,7 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "deliverability": {
         **dict.fromkeys(EDITED, ("add", "change")),
         "reputation.signingkey": ("add", "change"),
+        "reputation.suppression": ("add", "lift", "erase", "unseal"),
         **dict.fromkeys(
             ("reputation.providersuffix", "reputation.providerlimit"), ("add", "change", "delete")
         ),

@@ -658,6 +658,7 @@ class Suppression(models.Model):
     scope = models.CharField(max_length=80)
     reason = models.CharField(max_length=12, choices=Reason)
     source = models.CharField(max_length=200)
+    why = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until lifted.")
     lifted_at = models.DateTimeField(null=True, blank=True)

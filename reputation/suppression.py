@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from reputation import sql
+from reputation.models import Suppression
 from reputation.normal_forms import forms, mailbox_form, person_form
 from reputation.vault import vault
 
@@ -36,19 +37,20 @@ AGENTS: Final = "agents"
 SUPPRESS: Final[LiteralString] = """
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%(marks)s::bytea[], %(persons)s::bytea[], %(sealed)s::bytea[], %(scopes)s::text[],
-        %(reasons)s::text[], %(sources)s::text[], %(ends)s::timestamptz[])
-        AS g (mark, person, sealed, scope, reason, source, expires_at)
+        %(reasons)s::text[], %(sources)s::text[], %(whys)s::text[], %(ends)s::timestamptz[])
+        AS g (mark, person, sealed, scope, reason, source, why, expires_at)
 ), erased AS (
     SELECT DISTINCT person FROM reputation_suppression
     WHERE person = ANY (%(persons)s::bytea[]) AND erased_at IS NOT NULL
 ), written AS (
-    INSERT INTO reputation_suppression AS s (mark, person, address_sealed, scope, reason, source, created_at,
-        expires_at, erased_at)
-    SELECT mark, person, CASE WHEN e.person IS NULL THEN sealed ELSE '' END, scope, reason, source, ao_now(),
-        expires_at, CASE WHEN e.person IS NOT NULL THEN ao_now() END
+    INSERT INTO reputation_suppression AS s (mark, person, address_sealed, scope, reason, source, why,
+        created_at, expires_at, erased_at)
+    SELECT mark, person, CASE WHEN e.person IS NULL THEN sealed ELSE '' END, scope, reason, source, why,
+        ao_now(), expires_at, CASE WHEN e.person IS NOT NULL THEN ao_now() END
     FROM given LEFT JOIN erased AS e USING (person) ORDER BY mark, scope, reason
     ON CONFLICT (mark, scope, reason) WHERE lifted_at IS NULL DO UPDATE SET
         source = CASE WHEN s.expires_at <= ao_now() THEN excluded.source ELSE s.source END,
+        why = CASE WHEN s.expires_at <= ao_now() THEN excluded.why ELSE s.why END,
         created_at = CASE WHEN s.expires_at <= ao_now() THEN excluded.created_at ELSE s.created_at END,
         expires_at = CASE WHEN s.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
                           ELSE greatest(s.expires_at, excluded.expires_at) END
@@ -90,7 +92,7 @@ class Entry:
 
     ``scope`` is ``all`` (every stream), ``agents`` (all agent and marketing streams) or ``stream:<name>``; ``source``
     says how we know, never an address: ``dsn``, ``arf``, ``reply``, ``link``, ``mailto``, ``person:<name>`` ...
-    An ``expires_at`` of None means until lifted.
+    ``why`` is a person's word for it. An ``expires_at`` of None means until lifted.
     """
 
     address: str
@@ -98,6 +100,7 @@ class Entry:
     scope: str
     source: str
     expires_at: datetime | None = None
+    why: str = ""
 
 
 def of_stream(stream: str) -> str:
@@ -134,7 +137,7 @@ def suppress(entries: Iterable[Entry]) -> int:
 
 def suppress_mark(mark: bytes, scope: str, reason: Reason, source: str) -> bool:
     """Suppress a person of whom only the mark is left (``person_mark``); whether they were not already."""
-    return _write([_Row(mark, mark, b"", scope, reason, source, None)]) == 1
+    return _write([_Row(mark, mark, b"", scope, reason, source, None, "")]) == 1
 
 
 def look_up(addresses: Iterable[str], stream: str, kind: str) -> dict[str, str]:
@@ -169,6 +172,15 @@ def erase_person(mark: bytes) -> int:
     return sql.count(ERASE, [mark])
 
 
+def address_in(row: Suppression) -> str:
+    """The address of an entry, or nothing if it was erased; for those who may see it.
+
+    Raises:
+        Unsealable: no master key opens it.
+    """
+    return vault().unseal(bytes(row.address_sealed)).decode() if row.address_sealed else ""
+
+
 def marks(address: str) -> tuple[bytes, ...]:
     """The keyed hashes an address is looked up by."""
     return tuple(map(_mark, forms(address)))
@@ -188,13 +200,14 @@ class _Row:
     reason: str
     source: str
     expires_at: datetime | None
+    why: str
 
 
 def _row(entry: Entry) -> _Row:
     person = person_mark(entry.address)
     mark = _mark(mailbox_form(entry.address)) if entry.reason in _OF_MAILBOX else person
     sealed = vault().seal(entry.address.encode())
-    return _Row(mark, person, sealed, entry.scope, entry.reason, entry.source, entry.expires_at)
+    return _Row(mark, person, sealed, entry.scope, entry.reason, entry.source, entry.expires_at, entry.why)
 
 
 def _write(rows: Sequence[_Row]) -> int:
@@ -206,6 +219,7 @@ def _write(rows: Sequence[_Row]) -> int:
         "scopes": [row.scope for row in once],
         "reasons": [str(row.reason) for row in once],
         "sources": [row.source for row in once],
+        "whys": [row.why for row in once],
         "ends": [row.expires_at for row in once],
     }
     return int(sql.one(SUPPRESS, columns).n) if once else 0

@@ -285,6 +285,7 @@ class Migration(migrations.Migration):
                 ('scope', models.CharField(max_length=80)),
                 ('reason', models.CharField(choices=[('hard_bounce', 'Hard Bounce'), ('complaint', 'Complaint'), ('unsubscribed', 'Unsubscribed'), ('by_person', 'By Person'), ('mailbox_full', 'Mailbox Full')], max_length=12)),
                 ('source', models.CharField(max_length=200)),
+                ('why', models.TextField(blank=True, db_default='')),
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField(blank=True, help_text='Empty: until lifted.', null=True)),
                 ('lifted_at', models.DateTimeField(blank=True, null=True)),

@@ -45,6 +45,13 @@ def test_everybody_may_look_and_nobody_may_touch_what_the_ledger_rules(group: st
         ("deliverability", "reputation.change_providerlimit", True),
         ("deliverability", "reputation.change_ramp", False),  # rules move ramps
         ("deliverability", "outbox.delete_agent", False),  # its name is part of scopes for ever
+        ("deliverability", "reputation.add_suppression", True),
+        ("deliverability", "reputation.lift_suppression", True),
+        ("deliverability", "reputation.erase_suppression", True),
+        ("deliverability", "reputation.unseal_suppression", True),
+        ("deliverability", "reputation.delete_suppression", False),  # lifted ones are history
+        ("reviewers", "reputation.unseal_suppression", False),
+        ("responders", "reputation.lift_suppression", False),
         ("reviewers", "outbox.change_agent", False),
         ("reviewers", "reputation.change_sendingdomain", False),
         ("reviewers", "reputation.view_ramp", True),
