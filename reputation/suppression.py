@@ -17,8 +17,9 @@ from typing import Final, LiteralString
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
-from reputation import sql
+from reputation import fullness, sql
 from reputation.models import Suppression
 from reputation.normal_forms import forms, mailbox_form, person_form
 from reputation.vault import vault
@@ -60,6 +61,13 @@ SELECT count(*) FILTER (WHERE fresh) AS n FROM written
 """
 
 LOOK_UP: Final[LiteralString] = "SELECT mark, reason FROM ao_suppressed(%s::bytea[], %s, %s)"
+
+# The upsert locks the row, so that two messages at once are counted one after the other.
+REMEMBERED: Final[LiteralString] = """
+INSERT INTO reputation_fullmailbox AS f (mark, times) VALUES (%s, '{}')
+ON CONFLICT (mark) DO UPDATE SET times = f.times RETURNING times, terms, ao_now() AS now
+"""
+REMEMBER: Final[LiteralString] = "UPDATE reputation_fullmailbox SET times = %s, terms = %s WHERE mark = %s"
 
 LIFT: Final[LiteralString] = """
 UPDATE reputation_suppression SET lifted_at = ao_now(), lifted_by = %s, lifted_why = %s
@@ -153,6 +161,18 @@ def look_up(addresses: Iterable[str], stream: str, kind: str) -> dict[str, str]:
         for address, each in wanted.items()
         if any(mark in found for mark in each)
     }
+
+
+def mailbox_full(address: str, source: str) -> bool:
+    """A message ended because the mailbox was full; whether it is left alone from now on (``fullness``)."""
+    mark = _mark(mailbox_form(address))
+    with transaction.atomic():
+        row = sql.one(REMEMBERED, [mark])
+        full, rest = fullness.after(row.times, row.terms, row.now)
+        sql.count(REMEMBER, [list(full.times), full.terms, mark])
+        if rest:
+            suppress([Entry(address, Reason.MAILBOX_FULL, ALL, source, rest.until)])
+    return rest is not None
 
 
 def lift(suppression_id: int, who: str, why: str) -> bool:

@@ -234,3 +234,28 @@ def test_agents_and_all_are_what_the_scopes_are_called() -> None:
     assert not look_up(["ada@example.org"], *RESETS)
     suppress([Entry("ada@example.org", Reason.BY_PERSON, ALL, "person:dana")])
     assert look_up(["ada@example.org"], *RESETS)
+
+
+def test_three_messages_to_a_full_mailbox_leave_it_alone_for_a_while() -> None:
+    told = [suppression.mailbox_full("ada+x@example.org", "reply") for _ in range(3)]
+    assert told == [False, False, True]
+    row = Suppression.objects.get()
+    assert row.expires_at is not None
+    assert timedelta(days=13) < row.expires_at - timezone.now() < timedelta(days=15)
+    assert look_up(["ada+x@example.org", "ada@example.org"], *RESETS) == {"ada+x@example.org": "mailbox_full"}
+    assert suppression.mailbox_full("ada+x@example.org", "reply") is False  # counted anew
+
+
+def test_messages_that_end_at_once_are_all_counted() -> None:
+    told: list[bool] = []
+
+    def work() -> None:
+        told.append(suppression.mailbox_full("ada@example.org", "reply"))
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == [False] * 4 + [True] * 2
