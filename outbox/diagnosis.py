@@ -7,6 +7,7 @@ taken the address before). Nothing temporary but an unknown mailbox is dead. Pur
 """
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -14,7 +15,8 @@ from outbox import notices
 from outbox.dsn import Said
 from outbox.mailparts import one_line
 from outbox.reasons import Reason
-from outbox.refusals import Classification, classify
+from outbox.refusal_causes import Cause
+from outbox.refusals import Classification, classified, classify
 from outbox.testimony import Action, Report
 from reputation import wording
 
@@ -51,23 +53,51 @@ _GONE: Final = frozenset(
     {Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_DOMAIN, Reason.MOVED, Reason.TAKES_NO_MAIL}
 )
 _ABOUT_AN_ADDRESS: Final = _GONE | {Reason.INACTIVE}
-_TEMPORARY: Final = re.compile(r"^(?:4\d\d|4\.\d+\.\d+)$")
+_NOTHING_WRONG: Final = Classification("", "", "", Reason.DELIVERED)
 _DONE: Final = frozenset({Action.DELIVERED, Action.RELAYED, Action.EXPANDED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What was said, and what can be seen in it."""
+
+    said: Said
+    spoken: str  # the server's words, or the reporter's
+    code: int | None
+    status: str
+
+    @property
+    def for_now(self) -> bool:
+        return self.said.action is Action.DELAYED
+
+    @property
+    def passing(self) -> bool:
+        """Whether the server spoke of now, although the reporter gave up."""
+        return str(self.code or self.status).startswith("4")
+
+    @property
+    def whole(self) -> str:
+        return one_line(f"{self.said.text} {self.said.note}").lower()
+
+    @property
+    def stage(self) -> Stage | None:
+        found = _STAGE.search(self.whole)
+        return Stage(found.lastgroup) if found and found.lastgroup else None
 
 
 def diagnose(said: Said) -> Report:
     """The judgement on one recipient."""
     spoken = _spoken(said)
-    code = notices.reply_code(spoken)
-    status = _status(said, spoken)
+    evidence = _Evidence(said, spoken, notices.reply_code(spoken), _status(said, spoken))
     if said.action in _DONE:
-        return _report(said, spoken, code, status, Classification("", "", "", Reason.DELIVERED))
-    found = _classified(said, spoken, code, status)
-    return _report(said, spoken, code, status, found, _refined(said, code, status, found.reason))
+        return _report(evidence, _NOTHING_WRONG)
+    found = _by_words(evidence)
+    better = _refined(evidence, found.reason)
+    return _report(evidence, classified(*better, for_now=evidence.for_now) if better else found)
 
 
 def _spoken(said: Said) -> str:
-    """The server's words, or the reporter's; without what is added to any failure, if more was said."""
+    """The refusal itself; without what is added to any failure, if more was said."""
     text = one_line(notices.reply_in(said.text) or notices.reply_in(said.note))[:MAX_TEXT]
     reason = _GIVING_UP.sub("", text)
     return reason if len(reason) > MIN_REASON else text
@@ -79,63 +109,52 @@ def _status(said: Said, spoken: str) -> str:
     return ".".join(map(str, best)) if best else said.status
 
 
-def _classified(said: Said, spoken: str, code: int | None, status: str) -> Classification:
+def _by_words(evidence: _Evidence) -> Classification:
     """By what was spoken; by the text for people too where that gives no reason."""
-    for_now = said.action is Action.DELAYED
-    for text in (spoken, one_line(said.note), one_line(said.context)):
-        found = classify(code or 0, status, text, for_now=for_now)
+    said = evidence.said
+    for text in (evidence.spoken, one_line(said.note), one_line(said.context)):
+        found = classify(evidence.code or 0, evidence.status, text, for_now=evidence.for_now)
         if found.reason is not Reason.UNKNOWN:
             break
     return found
 
 
-def _refined(said: Said, code: int | None, status: str, reason: Reason) -> Reason:
+def _refined(evidence: _Evidence, reason: Reason) -> tuple[Cause, str] | None:
     """What the report knows beyond the words: the command, the program, whether it may pass."""
-    whole = one_line(f"{said.text} {said.note}").lower()
-    found = _STAGE.search(whole)
-    stage = Stage(found.lastgroup) if found and found.lastgroup else None
-    temporary = bool(_TEMPORARY.match(str(code or status)))
-    if said.by == "x-unix" and reason is not Reason.MAILBOX_FULL:
-        return Reason.SYSTEM
-    if stage is Stage.MAIL and reason in _ABOUT_AN_ADDRESS:
-        return Reason.POLICY
-    if reason is Reason.UNKNOWN and said.action is Action.DELAYED:
-        return Reason.NETWORK
-    if reason is Reason.UNKNOWN_DOMAIN and temporary:
-        return Reason.DNS
-    if reason is Reason.UNKNOWN_RECIPIENT and not _sure(stage, status, whole):
-        return Reason.FILTERED
-    return reason
+    if evidence.said.by == "x-unix" and reason is not Reason.MAILBOX_FULL:
+        return Cause.BUSY, "a program of theirs failed, not the address"
+    if reason in _ABOUT_AN_ADDRESS and evidence.stage is Stage.MAIL:
+        return Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"
+    if reason is Reason.UNKNOWN and evidence.for_now:
+        return Cause.UNREACHABLE, "still tried, for no reason given"
+    if reason is Reason.UNKNOWN_DOMAIN and evidence.passing:
+        return Cause.ROUTING, "a look-up failed and may not next time"
+    if reason is Reason.UNKNOWN_RECIPIENT and not _sure(evidence):
+        return Cause.FILTERED, "no such recipient, they say, but not in answer to the address"
+    return None
 
 
-def _sure(stage: Stage | None, status: str, whole: str) -> bool:
+def _sure(evidence: _Evidence) -> bool:
     """Whether "no such user" was said of the address itself."""
-    parsed = wording.status(status, "")
+    parsed = wording.status(evidence.status, "")
     of_an_address = parsed is not None and parsed[1] == 1 and parsed[2] not in _NOT_OURS
-    return of_an_address or stage is Stage.RCPT or _DIRECTORY.search(whole) is not None
+    return of_an_address or evidence.stage is Stage.RCPT or _DIRECTORY.search(evidence.whole) is not None
 
 
-def _report(  # one place where what was said becomes what is reported
-    said: Said,
-    spoken: str,
-    code: int | None,
-    status: str,
-    found: Classification,
-    reason: Reason = Reason.DELIVERED,
-) -> Report:
-    temporary = bool(_TEMPORARY.match(status or str(code)))
-    passing = temporary and reason is Reason.TAKES_NO_MAIL
+def _report(evidence: _Evidence, found: Classification) -> Report:
+    said = evidence.said
+    doubtful = found.reason is Reason.TAKES_NO_MAIL and evidence.passing
     return Report(
         recipient=said.recipient,
         action=said.action,
-        reason=reason,
-        hard=reason in _GONE and said.action is Action.FAILED and not passing,
+        reason=found.reason,
+        hard=found.reason in _GONE and said.action is Action.FAILED and not doubtful,
         code=found.code,
         about=found.about,
         why=found.why,
         original_recipient=said.original,
-        status=status,
-        reply_code=code,
-        text=spoken,
+        status=evidence.status,
+        reply_code=evidence.code,
+        text=evidence.spoken,
         remote_mta=said.remote_mta,
     )

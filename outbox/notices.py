@@ -13,6 +13,7 @@ from outbox.dsn import ADDRESS, MAX_RECIPIENTS, Said, addresses
 from outbox.mailparts import one_line
 from outbox.testimony import Action
 
+MAX_NOTE: Final = 4000  # characters kept beside each recipient; a thousand of them are judged
 _ENDS: Final = re.compile(
     r"^(?:[ \t]*(?:Received|Return-Path|DKIM-Signature|Message-ID|X-Received):"
     r"|[ \t>*=-]{0,80}(?:begin |start of |text of )?(?:the |your |an? )?"
@@ -81,13 +82,14 @@ def said_in(notice: str, named: Sequence[str], ours: Collection[str]) -> list[Sa
     """
     action = Action.DELAYED if _DELAYS.search(notice) else Action.FAILED
     blocks = blocks_in(notice, ours)
+    context = notice[:MAX_NOTE]
     recipients = list(named) or list(blocks) or _spoken_of(notice, ours)
     if len(recipients) == 1:
         only = blocks.get(recipients[0].lower(), "")
-        text = only if _has_words(only) else notice
-        return [Said(recipient=recipients[0], action=action, note=text, context=notice)]
+        text = only if _has_words(only) else context
+        return [Said(recipient=recipients[0], action=action, note=text, context=context)]
     return [
-        Said(recipient=each, action=action, note=blocks.get(each.lower()) or notice, context=notice)
+        Said(recipient=each, action=action, note=blocks.get(each.lower()) or context, context=context)
         for each in recipients[:MAX_RECIPIENTS]
     ]
 
@@ -99,7 +101,7 @@ def blocks_in(notice: str, ours: Collection[str]) -> dict[str, str]:
     for head, after in zip(heads, [*heads[1:], None], strict=False):
         key = head[1].strip(".").lower()
         block = notice[head.start() : after.start() if after else len(notice)]
-        blocks[key] = f"{blocks.get(key, '')}\n{block}".strip(" \t\n>:")
+        blocks[key] = f"{blocks.get(key, '')}\n{block}".strip(" \t\n>:")[:MAX_NOTE]
     return blocks
 
 

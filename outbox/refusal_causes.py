@@ -20,6 +20,7 @@ class Cause(Enum):
     """What stands behind a refusal: (code if for good, code if for now, about, reason)."""
 
     UNKNOWN = ("recipient_unknown", "recipient_unclear", RECIPIENT, Reason.UNKNOWN_RECIPIENT)
+    FILTERED = ("recipient_unknown", "recipient_unclear", RECIPIENT, Reason.FILTERED)
     INACTIVE = ("recipient_inactive", "recipient_unavailable", RECIPIENT, Reason.INACTIVE)
     MOVED = ("recipient_moved", "recipient_moving", RECIPIENT, Reason.MOVED)
     FULL = ("mailbox_full", "mailbox_full", RECIPIENT, Reason.MAILBOX_FULL)

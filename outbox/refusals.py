@@ -43,9 +43,14 @@ def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None
     spoke of the connection and not of the message.
     """
     cause, why = _cause(code, wording.status(enhanced, text), wording.words(text))
-    bounce, deferral, about, reason = cause.value
     if for_now is None:
         for_now = (str(code) if code else enhanced or "").startswith("4")
+    return classified(cause, why, for_now=for_now)
+
+
+def classified(cause: Cause, why: str, *, for_now: bool) -> Classification:
+    """The classification of a cause that is known."""
+    bounce, deferral, about, reason = cause.value
     return Classification(deferral if for_now else bounce, about, why, reason)
 
 

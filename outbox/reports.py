@@ -37,7 +37,8 @@ __all__ = [
 MAX_BYTES: Final = 1 << 20  # what is read of a message; reports quote what they return
 MAX_TOKENS: Final = 20
 
-_TOKEN: Final = re.compile(rb"\bb(?:\+|=2b)([a-z2-7]{48})(?:@|=)rp\.", re.IGNORECASE)
+# A forwarder that rewrites senders (SRS) keeps the local part and not the domain.
+_TOKEN: Final = re.compile(rb"\bb(?:\+|=2b)([a-z2-7]{48})\b", re.IGNORECASE)
 _REFERENCE: Final = re.compile(rb"^[ \t>]{0,9}X-AO-Ref:[ \t]*([a-z2-7]{48})\b", re.IGNORECASE | re.MULTILINE)
 _BARE_TOKEN: Final = re.compile(r"[a-z2-7]{48}", re.IGNORECASE)
 
@@ -108,8 +109,8 @@ def _told(returned: Returned) -> list[dsn.Said]:
     named = returned.named or tuple(dsn.addresses(returned.subject))
     said = notices.said_in(returned.notice, returned.named, returned.ours())
     spare = [*named, *returned.addressed()][:1]
-    notice = returned.notice
-    return said or [dsn.Said(recipient=each, action=Action.FAILED, note=notice) for each in spare]
+    note = returned.notice[: notices.MAX_NOTE]
+    return said or [dsn.Said(recipient=each, action=Action.FAILED, note=note) for each in spare]
 
 
 def _completed(said: tuple[dsn.Said, ...], returned: Returned) -> list[dsn.Said]:
@@ -117,7 +118,7 @@ def _completed(said: tuple[dsn.Said, ...], returned: Returned) -> list[dsn.Said]
     blocks = notices.blocks_in(returned.notice, returned.ours())
     sure = {each.recipient.lower() for each in said}
     spare = [each.recipient for each in _told(returned) if each.recipient.lower() not in sure] or [""]
-    alone = returned.notice if len(said) == 1 else ""
+    alone = returned.notice[: notices.MAX_NOTE] if len(said) == 1 else ""
     return [
         replace(
             each,

@@ -250,6 +250,8 @@ HOSTILE = {
     "a status of blank lines": DAEMON + PART + b"Content-Type: message/delivery-status\n\n" + b"\n" * MAX_BYTES,
     "20,000 recipients": DAEMON + PART + b"Content-Type: message/delivery-status\n"
     + b"\nFinal-Recipient: rfc822; a@b.example\n" * 20_000,
+    "100 named in a long notice": DAEMON
+    + b"".join(b"X-Failed-Recipients: a%d@b.example\n" % n for n in range(100)) + b"\n" + b"host said 550 no " * 60_000,
     "200,000 header fields": b"a: b\n" * 200_000,
     "folding without end": b"Subject: x" + b"\n " * 500_000,
     "NUL": DAEMON + b"\n" + b"\0" * MAX_BYTES,
@@ -289,6 +291,18 @@ def test_what_is_no_message_is_unparsable_and_says_why(raw):
 def test_what_cannot_be_parsed_still_gives_its_tokens():
     reading = read(_nested(20) + f"\nX-AO-Ref: {TOKEN}\n".encode())
     assert (reading.kind, reading.tokens) == (Kind.UNPARSABLE, (TOKEN,))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"b+{TOKEN}@rp.agents.example.com",
+        f"B+{TOKEN.upper()}@RP.agents.example.com",
+        f"SRS0=ab12=CD=rp.agents.example.com=b+{TOKEN}@forwarder.example",  # a forwarder's rewriting
+    ],
+)
+def test_a_token_is_found_wherever_a_return_path_stands(address):
+    assert notice("<grace@example.org>: user unknown", X_Envelope_To=address).tokens == (TOKEN,)
 
 
 def test_more_than_is_read_is_said_to_be_cut():
