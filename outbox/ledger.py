@@ -401,6 +401,12 @@ UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now() WHERE 
     FOR UPDATE SKIP LOCKED)
 """
 
+# Ramps that lanes wait behind and nobody would open.
+ROUSE_SHUT: Final[LiteralString] = """
+UPDATE reputation_ramp AS r SET opens_at = ao_now()
+WHERE r.opens_at IS NULL AND EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut')
+"""
+
 UNPARK: Final[LiteralString] = """
 UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now()
 WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
@@ -542,14 +548,15 @@ def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: in
     due and allowed in the lanes visited. A session that was ended gets nothing.
     """
     fields = {"session": session, "tier": tier, "limit": limit, "lanes": lanes, "last": last_agent}
-    again = True
-    while True:
+    for again in (True, False):
         taken, waiting = sql.together(
             (CLAIM, {**fields, "naps": NAPS, "never": NEVER}), (allowance.UNOPENED, ())
         )
-        if taken or not waiting or not again:
-            return [Claimed(*row) for row in taken]
-        again = allowance.open_days([row.id for row in waiting]) > 0
+        # also when there is other work: a day that nobody opens would wait for the end of everybody else's mail
+        opened = allowance.open_days([row.id for row in waiting])
+        if taken or not opened or not again:
+            break
+    return [Claimed(*row) for row in taken]
 
 
 def seconds_to_next() -> float | None:
@@ -693,7 +700,7 @@ def tally_waiting() -> int:
 
 def rouse() -> int:
     """Wake lanes that were overlooked: the guarantee behind the hint; how many that were."""
-    return sql.count(ROUSE)
+    return sql.count(ROUSE) + sql.count(ROUSE_SHUT)
 
 
 def unpark(scope: str) -> int:

@@ -113,6 +113,11 @@ UPDATE reputation_ramp SET purse_id = NULL, purse_until = %(until)s WHERE id = %
 """
 
 
+PUT_OFF: Final[LiteralString] = (
+    "UPDATE reputation_ramp SET opens_at = ao_now() + interval '1 minute' WHERE id = %s"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Draw:
     """One of the three that a sending domain's mail draws on: whose ramp, and how it warms up."""
@@ -138,7 +143,17 @@ def ramp_of(key: str, provider: str, kind: str = "domain") -> int:
 
 def open_days(ramp_ids: Sequence[int]) -> int:
     """Begin today for these sending domains' ramps; how many there was a day to begin for."""
-    return sum(_open_day(ramp) for ramp in ramp_ids)
+    return sum(_opened(ramp) for ramp in ramp_ids)
+
+
+def _opened(ramp: int) -> bool:
+    """One domain with settings that cannot be read waits, and says so; it holds nobody else up."""
+    try:
+        return _open_day(ramp)
+    except (ValueError, LookupError):
+        logger.exception("ramp %s: today cannot begin; look at its stream's hours and its steps", ramp)
+        sql.count(PUT_OFF, [ramp])
+        return False
 
 
 def _open_day(ramp: int) -> bool:

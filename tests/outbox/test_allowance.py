@@ -332,6 +332,37 @@ def test_a_domain_whose_records_broke_claims_nothing(noon: None, caller: Caller,
     assert len(claim(session)) == 1
 
 
+def test_a_day_is_opened_also_while_there_is_other_work(noon: None, caller: Caller, session: int) -> None:
+    post(caller, 10)
+    assert len(claim(session, 2)) == 2
+    body = {"to": "grace@gmail.com", "subject": "Hi", "text": "Hi"}
+    draft = parse_draft(body, now=datetime.now(UTC), idempotency_key=None)
+    intake.accept([draft], caller, request_id="r", base_url="https://ao.test")
+    assert "gmail" in {one.provider for _ in range(3) for one in claim(session, 2)}
+
+
+def test_a_ramp_that_lanes_wait_behind_and_nobody_opens_is_found_by_the_poll(
+    noon: None, caller: Caller, session: int
+) -> None:
+    capped(1, hours=(10, 12))
+    post(caller, 2)
+    claim(session)
+    Ramp.objects.update(opens_at=None)
+    Allowance.objects.filter(ramp__kind="domain").update(cap=2)
+    assert claim(session) == []
+    assert ledger.rouse() == 1
+    assert len(claim(session)) == 1
+
+
+def test_a_domain_whose_day_cannot_begin_holds_nobody_up(noon: None, caller: Caller, session: int) -> None:
+    bob = factories.agent("bob", stream=factories.stream("agents-sales", "sales.acme.test"))
+    Stream.objects.filter(name="agents-sales").update(time_zone="Mars/Olympus")
+    post(authenticate(f"Bearer {factories.key(bob)}"))
+    post(caller)
+    assert [one.agent for one in claim(session)] == ["ada"]
+    assert claim(session) == []
+
+
 # -- fairness
 
 
