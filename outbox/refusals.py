@@ -10,6 +10,7 @@ Pure. Each pattern is linear in its input, of which `wording.MAX_TEXT` character
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from outbox.reasons import Reason
@@ -54,6 +55,7 @@ def classified(cause: Cause, why: str, *, for_now: bool) -> Classification:
     return Classification(deferral if for_now else bounce, about, why, reason)
 
 
+@lru_cache(maxsize=256)  # refusals come in waves with one text, and a report may repeat one a hundred times
 def _cause(code: int, status: Status | None, words: str) -> tuple[Cause, str]:
     for rows in STAGES:
         for row in rows:

@@ -201,6 +201,14 @@ def test_the_recipient_is_found_in_words_for_people(text, recipient):
     assert report.recipient == recipient
 
 
+def test_a_mail_system_needs_no_subject_to_be_believed_a_mail_system():
+    assert notice("<grace@example.org>: mailbox full", Subject="hello").kind is Kind.DSN
+    assert (
+        notice("<grace@example.org>: mailbox full", Subject="hello", From="lin@example.org").kind
+        is Kind.OTHER
+    )
+
+
 def test_x_failed_recipients_names_whom_the_text_does_not():
     (report,) = notice("grace\n  550 5.1.1 user unknown", X_Failed_Recipients="grace@example.org").reports
     assert (report.recipient, report.hard) == ("grace@example.org", True)
