@@ -13,6 +13,15 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     outcomes     (pure) Reply -> delivered | relayed | deferred | bounced | uncertain
     ledger       settle + event, in one transaction
 
+Back, from a bounce to what follows from it::
+
+    listener     edge: SMTP and LMTP; what is none of ours is refused before DATA (``api_returns``: the same by HTTP)
+    mailboxes    whose mailbox an envelope recipient is: a return-path only with a token of ours (verp)
+    returns      one message in: matched, counted once, acted on, in one transaction
+    reports      (pure) RFC 3464 / RFC 5965 and the many that are not -> Reading
+    ledger       the signal, the move it testifies, the event; then reputation.feedback and reputation.suppression
+    quarantine   what no parser understands, and what is written to people
+
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs, ``tasks`` is Celery's thin shell,
 ``desk`` the pages for people. Imports run ``config -> outbox -> reputation``, never upward.
