@@ -9,6 +9,7 @@ loop.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -171,12 +172,12 @@ class Pool:
         except BaseException as error:
             if given.done() and not given.cancelled() and given.exception() is None:
                 self.give_back(key, given.result())  # served at the moment it gave up
+            with contextlib.suppress(ValueError):  # served or refused: then it is no longer in line
+                site.queue(urgent).remove(waiter)
             if isinstance(error, TimeoutError):
                 raise Busy("no connection to this site came free in time") from None
             raise
         finally:
-            if waiter in site.queue(urgent):
-                site.queue(urgent).remove(waiter)
             if not site.waited_for:
                 self._hungry.pop(site, None)
             self._forget(key, site)
