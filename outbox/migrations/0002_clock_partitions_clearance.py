@@ -157,8 +157,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(20559, 1);
     RETURN QUERY
     UPDATE outbox_delivery AS d SET cleared_at = clock_timestamp()
-    FROM unnest(ids, attempts) AS wanted (id, attempt), outbox_lane AS l
-    WHERE d.id = wanted.id AND d.attempt = wanted.attempt AND d.session_id = holder
+    FROM outbox_lane AS l
+    -- Not a join with unnest(ids, attempts): a planner that believes the session holds one row joins all it holds to each.
+    WHERE d.id = ANY (ids) AND d.attempt = attempts[array_position(ids, d.id)] AND d.session_id = holder
       AND d.status = 'sending' AND d.cleared_at IS NULL AND l.id = d.lane_id
       AND EXISTS (SELECT FROM outbox_session AS s
                   WHERE s.id = holder AND s.ended_at IS NULL AND s.lease_until > clock_timestamp())
