@@ -152,7 +152,7 @@ WITH given AS MATERIALIZED (
         session_id = CASE WHEN g.status = 'uncertain' THEN d.session_id END,
         purse_id = NULL,
         cleared_at = CASE WHEN g.status IN ('queued', 'deferred') THEN NULL ELSE d.cleared_at END,
-        finished_at = CASE WHEN g.status NOT IN ('queued', 'deferred', 'uncertain', 'held') THEN ao_now() END
+        finished_at = CASE WHEN g.status NOT IN ('queued', 'deferred', 'uncertain', 'held') THEN (SELECT ao_now()) END
     FROM held, given AS g, outbox_lane AS l, reputation_stream AS s
     WHERE d.id = held.id AND g.id = held.id AND l.id = d.lane_id AND s.id = l.stream_id
     RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, held.origin,
@@ -168,7 +168,7 @@ WITH given AS MATERIALIZED (
     FROM moved AS m JOIN given AS g USING (id) WHERE g.spoke AND m.origin = 'sending'
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt, note)
-    SELECT ao_uuid7(), m.message_id, m.id, ao_now(), CASE WHEN m.status = 'queued' THEN 'returned' ELSE m.status END,
+    SELECT ao_uuid7(), m.message_id, m.id, (SELECT ao_now()), CASE WHEN m.status = 'queued' THEN 'returned' ELSE m.status END,
         m.status, m.code, m.attempt, CASE WHEN m.origin = 'uncertain' THEN 'settled late: ' || g.reply
                                           WHEN m.status = 'queued' THEN g.fault ELSE '' END
     FROM moved AS m JOIN given AS g USING (id)
