@@ -85,8 +85,8 @@ def _with_filename(disposition: bytes, filename: str) -> list[bytes]:
 
 def _encoded(data: bytes) -> tuple[bytes, bytes]:
     """Transfer encoding and body of text whose lines end in LF."""
-    if _is_plain(data):
-        return b"7bit", data.replace(b"\n", b"\r\n")
+    if not data.translate(None, _PLAIN) and 4 * data.count(b"=") <= len(data):
+        return _printable(data)
     # binascii leaves a lone CR as it is, which no wire body may hold.
     quoted = None if b"\r" in data else binascii.b2a_qp(data, istext=True)
     if quoted is None or len(quoted) > len(data) * 3 // 2:
@@ -98,11 +98,18 @@ def _encoded(data: bytes) -> tuple[bytes, bytes]:
     return b"quoted-printable", b"\r\n".join(lines)
 
 
-def _is_plain(data: bytes) -> bool:
-    """True if the text may go as it is: printable ASCII, nothing to fold, nothing altered on the way."""
-    if data.translate(None, _PLAIN) or b" \n" in data or data.endswith(b" "):
-        return False
-    return _is_safe(data.split(b"\n"))
+def _printable(data: bytes) -> tuple[bytes, bytes]:
+    """Printable ASCII goes as it is where nothing folds or alters it on the way, else in quoted-printable."""
+    lines = data.split(b"\n")
+    if _is_safe(lines) and not (b" \n" in data or data.endswith(b" ")):
+        return b"7bit", b"\r\n".join(lines)
+    quoted: list[bytes] = []
+    for line in data.replace(b"=", b"=3D").split(b"\n"):
+        if len(line) <= WIDTH and not line.startswith(_UNSAFE_STARTS) and not line.endswith(b" "):
+            quoted.append(line)
+        else:
+            quoted += _rebroken(line.removesuffix(b" ") + b"=20" if line.endswith(b" ") else line)
+    return b"quoted-printable", b"\r\n".join(quoted)
 
 
 def _is_safe(lines: list[bytes]) -> bool:

@@ -10,7 +10,6 @@ Stdlib only; keys and today's date are passed in.
 """
 
 import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
@@ -70,4 +69,4 @@ def token_in(address: str) -> str | None:
 
 
 def _mac(payload: bytes, key: bytes) -> bytes:
-    return hmac.new(key, _PURPOSE + payload, hashlib.sha256).digest()[:MAC_BYTES]
+    return hmac.digest(key, _PURPOSE + payload, "sha256")[:MAC_BYTES]
