@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import login_required, permission_required
@@ -29,7 +30,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from outbox import alarm, keys, ledger, proving, scopes
+from outbox import alarm, keys, ledger, outgoing, proving, scopes
 from outbox.aftermath import Proof, proof_of, reopening_of
 from outbox.models import ApiKey
 from outbox.panels import FOLDER, panels
@@ -44,6 +45,8 @@ TRIP: Final = "reputation.trip_switch"
 RESUME: Final = "reputation.resume_switch"
 REVOKE: Final = "outbox.change_apikey"
 PANELS_HERE: Final = "<!-- panels -->"
+# Stands before somebody's HTML in its sandbox, which runs no scripts and goes nowhere by itself.
+SHUT_IN: Final = '<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
 UNSURE: Final = "Nothing was stopped: tick that password resets may stop too."
 FAILED: Final = "NOT STOPPED: the database did not do it ({}). Press again, or end the workers."
 
@@ -152,6 +155,17 @@ def revoke(request: HttpRequest, epoch: int, key: int) -> HttpResponseBase:
             _person(request).pk, row, CHANGE, f"Revoked {row[0]} (stop {epoch}).", single_object=True
         )
     return _to(epoch, "keys")
+
+
+@require_safe
+@looks
+def sample(request: HttpRequest, message: UUID) -> HttpResponse:
+    """A message's text and, shut in, its HTML."""
+    found = outgoing.sample(message)
+    if found is None:
+        raise Http404("There is no such message.")
+    shown = {"sample": found[0], "html": found[1], "shut_in": SHUT_IN}
+    return render(request, f"{FOLDER}/sample.html", shown)
 
 
 @require_safe

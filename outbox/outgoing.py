@@ -24,7 +24,7 @@ LANES: Final = 5_000
 SENDERS: Final = 5
 SAMPLES: Final = 3
 TEXT_SHOWN: Final = 2_000
-HTML_SHOWN: Final = 50_000
+HTML_SHOWN: Final = 200_000
 REPLIES: Final = 4
 
 # The newest conversations that were cleared to send their dot, by where they came from and how long ago.
@@ -47,9 +47,11 @@ WHERE r.cleared_at IS NOT NULL GROUP BY 1, 2, 3, 4
 """
 
 SAMPLED: Final[LiteralString] = """
-SELECT id, created_at, addresses, subject, left(text, %(text)s) AS text, left(html, %(html)s) AS html
+SELECT id, created_at, addresses, subject, left(text, %(text)s) AS text, html IS NOT NULL AS has_html
 FROM outbox_message WHERE id = ANY (%(ids)s) ORDER BY id DESC
 """
+
+HTML: Final[LiteralString] = "SELECT left(html, %(html)s) AS html FROM outbox_message WHERE id = %(id)s"
 
 # What a stop would catch. Lanes without work sleep for ever, so they are passed over where work is counted.
 EFFECTS: Final[LiteralString] = """
@@ -144,7 +146,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message as its reader has it, cut to what is shown; ``html`` is hostile until it is shut in."""
+    """A message as its reader has it, its text cut to what is shown."""
 
     id: UUID
     created_at: datetime
@@ -152,7 +154,7 @@ class Sample:
     others: int
     subject: str
     text: str
-    html: str | None
+    has_html: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,13 @@ def effects(scopes: Sequence[str]) -> dict[str, Effect]:
     return {row.scope: Effect(*row) for row in sql.rows(EFFECTS, given)}
 
 
+def sample(key: UUID) -> tuple[Sample, str] | None:
+    """A message and its HTML, which is hostile until it is shut in; None if there is no such message."""
+    found = sql.one(SAMPLED, {"ids": [key], "text": TEXT_SHOWN})
+    html = sql.one(HTML, {"id": key, "html": HTML_SHOWN})
+    return (_sample(found), html.html or "") if found and html else None
+
+
 def oldest_transactional() -> Oldest | None:
     """The transactional delivery that is due longest, or None if none is."""
     row = sql.one(OLDEST)
@@ -301,12 +310,10 @@ def _sender(agent: Agent, rows: Sequence[sql.Row]) -> Sender:
         since=min(row.since for row in rows),
         dots=sum(row.dots for row in rows),
         providers=tuple(providers.most_common()),
-        samples=tuple(
-            map(_sample, sql.rows(SAMPLED, {"ids": newest, "text": TEXT_SHOWN, "html": HTML_SHOWN}))
-        ),
+        samples=tuple(map(_sample, sql.rows(SAMPLED, {"ids": newest, "text": TEXT_SHOWN}))),
     )
 
 
 def _sample(row: sql.Row) -> Sample:
     first, *others = row.addresses or [""]
-    return Sample(row.id, row.created_at, first, len(others), row.subject, row.text, row.html)
+    return Sample(row.id, row.created_at, first, len(others), row.subject, row.text, row.has_html)

@@ -30,8 +30,6 @@ RECENT: Final = 5
 FOLDER: Final = "outbox/killswitch"
 GAUGE: Final = 40  # how high the busiest moment is drawn
 
-SHUT_IN: Final = '<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
-
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -52,8 +50,8 @@ class Aim:
 
     @property
     def catches(self) -> str:
-        """The predicted effect in words."""
-        return _words(self.effect)
+        """The predicted effect in words, or what a stop that stands keeps back."""
+        return _words(self.effect, "Keeps back" if self.stop else "Would keep back")
 
 
 @dataclass(slots=True)
@@ -128,7 +126,7 @@ def _out(seen: Seen) -> Context:
 
 
 def _senders(seen: Seen) -> Context:
-    return {"senders": outgoing.senders(seen.flow()), "shut_in": SHUT_IN}
+    return {"senders": outgoing.senders(seen.flow())}
 
 
 def _waiting(_seen: Seen) -> Context:
@@ -171,14 +169,17 @@ def _bars(flow: Flow) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def _words(effect: Effect | None) -> str:
+def _words(effect: Effect | None, begins: str) -> str:
     if effect is None:
         return "Its effect is not known now."
-    queued, held = (_count(number, cut=effect.cut) for number in (effect.queued, effect.held))
-    return (
-        f"Would keep back {queued} queued, {held} held and {effect.leased:,} leased; "
-        f"{effect.cleared:,} cleared can still go."
-    )
+    kept = {"queued": effect.queued, "held": effect.held, "leased": effect.leased}
+    counts = [f"{_count(number, cut=effect.cut)} {name}" for name, number in kept.items() if number]
+    told = f"{begins} {', '.join(counts)}." if counts else _nothing(effect)
+    return f"{told} {effect.cleared:,} cleared can still go." if effect.cleared else told
+
+
+def _nothing(effect: Effect) -> str:
+    return "Nothing was found waiting in it." if effect.cut else "Nothing waits in it now."
 
 
 def _count(number: int, *, cut: bool) -> str:

@@ -20,6 +20,7 @@ urlpatterns = [
     path("killswitch/", desk_switch.page, name="killswitch"),
     path("killswitch/now/", desk_switch.now, name="killswitch-now"),
     path("killswitch/stop/", desk_switch.stop, name="killswitch-stop"),
+    path("killswitch/sample/<uuid:message>/", desk_switch.sample, name="killswitch-sample"),
     path("killswitch/timeline/", desk_switch.timeline, name="killswitch-timeline"),
     path("killswitch/<int:epoch>/", desk_switch.happening, name="stop-happening"),
     path("killswitch/<int:epoch>/now/", desk_switch.proof, name="stop-now"),

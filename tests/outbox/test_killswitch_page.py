@@ -3,6 +3,7 @@
 import re
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -12,6 +13,7 @@ from django.db import DatabaseError, connection
 from django.test import Client
 
 from outbox import keys, ledger, outgoing, panels, proof, proving, sessions
+from outbox.desk_switch import SHUT_IN
 from outbox.models import Agent, ApiKey
 from outbox.people import make_groups
 from reputation import killswitch, sql
@@ -158,14 +160,18 @@ def test_it_shows_who_sends_what_to_whom_and_what_was_said(rita: Client, ada: Ag
 
 
 def test_what_others_wrote_stays_text_and_html_is_shut_in(rita: Client, ada: Agent) -> None:
-    posted(ada, {"subject": HOSTILE, "text": HOSTILE, "html": HOSTILE})
+    [key] = posted(ada, {"subject": HOSTILE, "text": HOSTILE, "html": HOSTILE})
     went_out("bounced", "reputation_refused", reply_code=550, reply=HOSTILE)
-    raw = rita.get(PAGE).getvalue().decode()
-    assert "<script>" not in raw
-    assert "<img src=x" not in raw
-    frame = re.search(r'<iframe sandbox title="[^"]*" loading="lazy" srcdoc="([^"]*)"', raw)
+    alone = f"/killswitch/sample/{key}/"
+    assert alone in shown(rita.get(PAGE))
+    for path in (PAGE, alone):
+        raw = rita.get(path).getvalue().decode()
+        assert "<script>" not in raw
+        assert "<img src=x" not in raw
+    frame = re.search(r'<iframe sandbox title="[^"]*" srcdoc="([^"]*)"', raw)
     assert frame
-    assert unescape(frame[1]).startswith(panels.SHUT_IN)
+    assert unescape(frame[1]) == SHUT_IN + HOSTILE
+    assert rita.get(f"/killswitch/sample/{uuid4()}/").status_code == 404
 
 
 def test_the_predicted_effect_counts_what_waits_is_held_leased_and_cleared(ada: Agent) -> None:
@@ -445,7 +451,7 @@ def test_the_timeline_is_searched_and_filtered(rita: Client) -> None:
 
     def found(**asked: str) -> list[str]:
         told = shown(rita.get("/killswitch/timeline/", asked))
-        return re.findall(r'<span class="outcome is-\w+">(\w+)</span> (stream:\w)', told)
+        return re.findall(r'<span class="outcome is-\w+">(\w+)</span> <a [^>]*>(stream:\w)', told)
 
     assert found() == [("resume", "stream:b"), ("trip", "stream:b"), ("trip", "stream:a")]
     assert found(action="trip", by="person") == [("trip", "stream:b")]

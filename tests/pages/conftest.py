@@ -65,13 +65,16 @@ def server(live_db: Any) -> Iterator[str]:
 
 @pytest.fixture
 def window(browser: Browser, server: str) -> Iterator[Callable[..., Window]]:
-    """Open a window: ``window(client, size, scheme, javascript=True)``; its complaints fail the test."""
+    """Open a window: ``window(client, size, scheme, javascript=True, zone="UTC")``; its complaints fail the test."""
     opened: list[Window] = []
 
-    def make(client: Client, size: str, scheme: Any, javascript: bool = True) -> Window:
+    def make(client: Client, size: str, scheme: Any, javascript: bool = True, zone: str = "UTC") -> Window:
         width, height = SIZES[size]
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=javascript
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            java_script_enabled=javascript,
+            timezone_id=zone,
         )
         context.add_cookies(
             [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": server}]

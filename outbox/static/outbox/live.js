@@ -3,15 +3,20 @@
 "use strict";
 document.addEventListener("DOMContentLoaded", () => {
   const EVERY = 2000, PATIENCE = 10000, STILL = 3000;
-  const zone = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
+  const two = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  const here = new Intl.DateTimeFormat("en-GB", { ...two, timeZoneName: "short" });
+  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+  const abroad = new Intl.DateTimeFormat().resolvedOptions().timeZone !== "UTC";
   const live = document.querySelector("[data-live]");
   const freshness = document.querySelector("[data-freshness]");
   let touched = 0;
 
   function localise(root) {
     for (const time of root.querySelectorAll("time:not([data-local])")) {
+      const at = new Date(time.dateTime);
+      const other = at.getDate() === at.getUTCDate() ? "" : `${day.format(at)} `;
       time.dataset.local = "";
-      time.append(` (here ${zone.format(new Date(time.dateTime))})`);
+      if (abroad) time.append(` (${other}${here.format(at)})`);
     }
   }
   const open = panel => [...panel.querySelectorAll("details")].some(each => each.open && !each.hasAttribute("data-came-open"));
