@@ -43,9 +43,9 @@ def keep(raw: bytes, to: str, source: str, why: str, detail: str = "", delivery:
     digest = hashlib.sha256(raw).digest()
     fields = {
         "source": source,
-        "to": to,
+        "to": storable(to, 320),
         "why": str(why),
-        "detail": detail.replace("\0", "")[:1000],
+        "detail": storable(detail, 1000),
         "delivery": delivery,
         "digest": digest,
         "content": raw,
@@ -56,6 +56,11 @@ def keep(raw: bytes, to: str, source: str, why: str, detail: str = "", delivery:
     if delivery is None and not sql.one(KEPT, [to, digest]).so:
         raise Full(f"{to} is full of messages that nobody has read")
     return False
+
+
+def storable(text: str, most: int) -> str:
+    """A stranger's words as the database can hold them: it knows neither NUL nor half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:most]
 
 
 def forget() -> int:

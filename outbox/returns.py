@@ -24,6 +24,7 @@ from outbox.ledger import Testimony
 from outbox.lifecycle import CODES, Status
 from outbox.mailboxes import Mailbox, Reader
 from outbox.models import Quarantine, Signal
+from outbox.quarantine import storable
 from outbox.reasons import Family
 from outbox.testimony import Action, Kind, Reading, Report
 from reputation import feedback, signing, sql, suppression
@@ -81,7 +82,7 @@ def take(raw: bytes, envelope_to: str, *, source: str) -> Taken:
     if mailbox is None:
         taken = Taken(End.UNMATCHED)
     else:
-        taken = READERS[mailbox.reader](Letter(raw, envelope_to.lower()[:320], source, mailbox))
+        taken = READERS[mailbox.reader](Letter(raw, envelope_to.lower(), source, mailbox))
     tally.count(source, taken.end)
     return taken
 
@@ -202,9 +203,9 @@ def _testimony(letter: Letter, delivery: UUID, kind: str, report: Report, report
         reason=str(report.reason),
         code=_code(kind, report.code),
         hard=report.hard,
-        enhanced=report.status[:16],
-        reporter=reporter[:255],
-        text=report.text.replace("\0", ""),
+        enhanced=storable(report.status, 16),
+        reporter=storable(reporter, 255),
+        text=storable(report.text, 1000),
     )
 
 

@@ -427,6 +427,22 @@ def test_what_no_parser_understands_waits_for_a_person(one: UUID, name: str) -> 
     assert untouched(one)
 
 
+HOSTILE = [b"\0mx\0", b"\xff\xfe\xed\xa0\x80", b"=?utf-8?q?=00=ED=A0=80?=", b"x" * 5000, "mx\u202e".encode()]
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_words_that_no_database_holds_do_not_stop_a_report(one: UUID, word: bytes) -> None:
+    raw = bounce(one).replace(b"dns; mx.example.org", b"dns; " + word)
+    raw = raw.replace(b"User unknown", b"User unknown " + word).replace(b"Subject: ", b"Subject: " + word)
+    assert sent_back(raw, one).end is End.COUNTED
+    assert standing(one)[0] == "bounced"
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_nor_a_message_on_its_way_to_a_person(one: UUID, word: bytes) -> None:
+    assert sent_back(b"Subject: " + word + b"\r\n\r\nHello there\r\n", one).end is End.KEPT
+
+
 def test_a_parser_that_fails_costs_only_its_message(one: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: bytes) -> Any:
         raise RecursionError("too deep")
