@@ -53,7 +53,7 @@ def cancel_run(request: HttpRequest, run_id: str) -> HttpResponse:
 def lower_budget(request: HttpRequest, run_id: str) -> HttpResponse:
     """The run and all below it may have so many recipients in all; only ever fewer than before."""
     caller, members = caller_of(request), _owned(request, run_id)
-    wanted = payloads.parse_budget(body_of_request(request)).recipients
+    wanted = payloads.parsed(BudgetIn, body_of_request(request)).recipients
     if not caller.exempt and wanted > _budget(caller, members)["limit"]:
         raise payloads.bad_value("/recipients", "A budget can be lowered here; only a person raises it.")
     budgets.lower(members[0].id, wanted, sum(_total(members).values()) - _total(members)["cancelled"])
@@ -70,7 +70,7 @@ def lower_budget(request: HttpRequest, run_id: str) -> HttpResponse:
 def stop(request: HttpRequest) -> HttpResponse:
     """Once this is answered, nothing in the scope can leave; only a person opens it again."""
     caller = caller_of(request)
-    wanted = payloads.parse_stop(body_of_request(request))
+    wanted = payloads.parsed(StopIn, body_of_request(request))
     scope = _operators(wanted) if caller.kind == "operator" else _own(caller, wanted)
     who = f"agent:{caller.agent}" if caller.agent else f"key:{caller.key_id}"
     switched = killswitch.trip(scope, who=who, why=wanted.reason)

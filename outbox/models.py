@@ -119,7 +119,8 @@ class Budget(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["kind", "key", "opens_at"], name="one_budget_per_window"),
             models.CheckConstraint(
-                condition=Q(kind__in=["run", "agent_hour", "agent_day", "root_runs"]), name="budget_kind_known"
+                condition=Q(kind__in=["run", "agent_hour", "agent_day", "root_runs"]),
+                name="budget_kind_known",
             ),
         ]
         indexes = [

@@ -11,11 +11,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from outbox import ids
@@ -27,11 +27,9 @@ from outbox.fields import (
     MAX_LINE,
     MAX_RECIPIENTS,
     AttachmentIn,
-    BudgetIn,
     ContextIn,
     EstimateIn,
     MessageIn,
-    StopIn,
     line,
 )
 from outbox.headers import check_header
@@ -44,6 +42,9 @@ FARTHEST: Final = timedelta(days=60)
 PRIORITIES: Final = {"high": 0, "normal": 1, "low": 2}
 
 _KEY = re.compile(r"[ -~]{1,256}")
+
+
+Small = TypeVar("Small", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,19 +179,10 @@ def parse_preflight(data: Any, *, now: datetime) -> Draft | list[Draft | Problem
     return parse_draft(data, now=now, idempotency_key=None)
 
 
-def parse_stop(data: Any) -> StopIn:
-    """What is to be stopped and why. Raises Refused(validation_failed)."""
+def parsed(model: type[Small], data: Any) -> Small:
+    """A small body by the model that describes it. Raises Refused(validation_failed)."""
     try:
-        return StopIn.model_validate(data)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise _invalid([_violation(each, data, "") for each in found]) from None
-
-
-def parse_budget(data: Any) -> BudgetIn:
-    """A run's budget as its agent wishes it. Raises Refused(validation_failed)."""
-    try:
-        return BudgetIn.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise _invalid([_violation(each, data, "") for each in found]) from None
@@ -207,11 +199,7 @@ def bad_value(pointer: str, detail: str) -> Refused:
 
 
 def _estimate(data: Any) -> Estimate:
-    try:
-        body = EstimateIn.model_validate(data)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise _invalid([_violation(each, data, "") for each in found]) from None
+    body = parsed(EstimateIn, data)
     return Estimate(body.recipients, body.run_id)
 
 
