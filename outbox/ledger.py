@@ -170,7 +170,8 @@ WITH given AS MATERIALIZED (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt, note)
     SELECT ao_uuid7(), m.message_id, m.id, (SELECT ao_now()),
         CASE WHEN m.status = 'queued' THEN 'returned' ELSE m.status END, m.status, m.code, m.attempt,
-        CASE WHEN m.origin = 'uncertain' THEN 'settled late: ' || g.reply WHEN m.status = 'queued' THEN g.fault ELSE '' END
+        CASE WHEN m.origin = 'uncertain' THEN 'settled late: ' || g.reply
+             WHEN m.status = 'queued' THEN g.fault ELSE '' END
     FROM moved AS m JOIN given AS g USING (id)
 ), counted AS (
     SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
