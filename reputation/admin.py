@@ -14,7 +14,11 @@ from reputation.forms import DAYS, ProviderSuffixForm, RouteForm, StreamForm
 from reputation.models import KnownDomain, OpenStop, ProviderSuffix, Route, Stream, SwitchEvent
 from reputation.viewing import FixedOnce, ModelAdmin, ReadOnly, block, chip, clock, visible
 
-__all__ = ["admin_domains", "admin_organisations", "admin_suppressions"]  # importing them registers their pages
+__all__ = [
+    "admin_domains",
+    "admin_organisations",
+    "admin_suppressions",
+]  # importing them registers their pages
 
 
 @admin.register(Stream)

@@ -127,9 +127,7 @@ def test_what_an_agent_may_not_stop(ada: Caller, body: dict[str, str], code: str
 
 def test_a_key_without_the_stop_scope_stops_nothing(ada: Caller) -> None:
     key = factories.key(Agent.objects.get(), "send", "read")
-    refused(
-        Caller(key)("POST", "/v1/stop", {"scope": "agent", "reason": "x"}), "insufficient_scope"
-    )
+    refused(Caller(key)("POST", "/v1/stop", {"scope": "agent", "reason": "x"}), "insufficient_scope")
 
 
 @pytest.mark.parametrize(
