@@ -6,7 +6,8 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     intake       one transaction: idempotency, facts, verdict, message + deliveries + events -> 202
     facts        what the rules and the intake need to know, read in one statement
     policies     (pure) release | hold(reasons) | refuse(reason)
-    ledger       claim due deliveries under a lease; the only writer of delivery state
+    budgets      charged as the last thing of that transaction (limits: what is said of one that is spent)
+    ledger       claim due deliveries under a lease, their allowance reserved; the only writer of delivery state
     dispatch     the pipeline: gate, compose, sign, transmit, clear, dot, interpret, settle
     compose      (pure) message -> RFC 5322 bytes; return-path from verp
     delivery     edge: MX or relay, TLS, SMTP conversation -> Reply
@@ -23,6 +24,6 @@ Back, from a bounce to what follows from it::
     quarantine   what no parser understands, and what is written to people
 
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
-``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs, ``tasks`` is Celery's thin shell,
-``desk`` the pages for people. Imports run ``config -> outbox -> reputation``, never upward.
+``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
+would happen, ``tasks`` is Celery's thin shell, ``desk`` and ``desk_switch`` the pages for people, ``metrics`` for machines. Imports run ``config -> outbox -> reputation``, never upward.
 """

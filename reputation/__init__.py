@@ -1,7 +1,26 @@
 """Reputation: what a lane may do now, and why.
 
-Outbox asks one question, ``standing(stream)``: open with which sending domain, keys and route, or closed and
-why. ``killswitch`` trips and resumes scopes, which are opaque (kind, key) pairs: nothing here knows a table
-of outbox's. ``resolver`` is the only importer of dnspython, ``signing`` of dkimpy; ``vault`` keeps secrets
-sealed at rest; ``providers`` knows mailbox provider families by their MX names.
+What outbox asks, on the way out::
+
+    standing     how does this domain's mail leave: domain, keys, route; or closed
+    allowance    how many may go today (the claim reserves in SQL), judged by ramps and hours (pure)
+    outlook      when would mail accepted now be through (forecasts, pure)
+    suppression  who must not be mailed
+    tlspolicies  how safe must the line to a recipient's domain be (mta_sts, pure; fetching, the HTTPS edge)
+    families     which mailbox provider stands behind a domain (providers, pure)
+
+What comes back::
+
+    valves       replies slow, close and reopen what they name (shaping, pure; its rows are data)
+    feedback     a bounce or a complaint counts against the day's ramps
+    killswitch   trip and resume scopes, which are opaque (kind, key) pairs; reopening asks who may, switchlog tells
+
+A sending domain's life::
+
+    domains      enrol, verify, degrade, retire
+    records      (pure) what to publish, and what is wrong in words (findings, spf, alignment)
+    keyring      signing keys, their rotation and resealing; vault keeps secrets sealed
+    lookups      DNS without an event loop; resolver is the only importer of dnspython, signing of dkimpy
+
+Pages: ``admin*``, with ``overview``, ``tiles``, ``bulk`` and ``pictures``. Nothing here knows a table of outbox's.
 """
