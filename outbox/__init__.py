@@ -25,6 +25,6 @@ Back, from a bounce to what follows from it::
 
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
-would happen, ``tasks`` is Celery's thin shell, ``desk`` and ``desk_switch`` are the pages for people, ``metrics`` those for
-machines. Imports run ``config -> outbox -> reputation``, never upward.
+would happen, ``tasks`` is Celery's thin shell, ``desk`` and ``desk_switch`` hold the pages for people, ``metrics``
+what machines want to know. Imports run ``config -> outbox -> reputation``, never upward.
 """

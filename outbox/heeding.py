@@ -8,12 +8,18 @@ Pure: the worker knows which deliveries went straight to their recipients' serve
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from outbox.outcomes import Phase, Reply, interpret
+from outbox.reasons import Reason
+from outbox.refusals import classify
 from reputation.providers import OTHER, family
 from reputation.shaping import Place, Strike, react
 from reputation.shaping_rows import Scope
+
+_OF_THE_RECIPIENT: Final = frozenset({Phase.RCPT, Phase.REPLIED})
+_GONE: Final = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.MOVED})
 
 # Reasons that complain about how fast we are, whatever the words.
 OF_RATE: Final = frozenset({"rate_limited", "blocked_temporarily"})
@@ -35,6 +41,27 @@ def heard(
         return []
     places = dict.fromkeys(_place(domain, source, scope, provider) for scope in Scope)
     return [unsettled[place] for place in places if place in unsettled]
+
+
+class Lost(StrEnum):
+    """How a mailbox was lost: there is none for good, or it was too full until its message ended."""
+
+    GONE = "gone"
+    FULL = "full"
+
+
+def lost(reply: Reply) -> Lost | None:
+    """What a final refusal says of the mailbox itself; most refusals say nothing of it.
+
+    Only what is said to the recipient's own RCPT or after the dot counts, and a code that only looks like an unknown
+    user does not: whoever is called gone is mailed by no stream.
+    """
+    if reply.code is None or reply.code < 500 or reply.phase not in _OF_THE_RECIPIENT:
+        return None
+    said = classify(reply.code, reply.enhanced, reply.text)
+    if said.reason in _GONE:
+        return Lost.GONE
+    return Lost.FULL if said.code == "mailbox_full" else None
 
 
 def _strikes(domain: str, source: str, reply: Reply, code: int) -> list[Strike | int]:

@@ -31,11 +31,11 @@ from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Limits, Reply, SmtpTransport
 from outbox.dispatch import Pipeline
 from outbox.grouping import Grouped
-from outbox.heeding import heard
+from outbox.heeding import Lost, heard, lost
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families, shaping, tlspolicies, valves
+from reputation import families, shaping, suppression, tlspolicies, valves
 from reputation.fetching import Fetcher
 from reputation.resolver import Resolver
 from reputation.shaping import Strike
@@ -292,6 +292,8 @@ class Dispatcher:
         domain, source = job.standing.domain, job.standing.source_address
         for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
             self._begin(self._heed(word))
+        if how := lost(reply):
+            self._loop.run_in_executor(self._claimer, _leave_alone, job.claimed.recipient, how)
 
     def _meet(self, job: Job, host: str) -> None:
         """Learn the provider of a domain from the first MX host that answered for it."""
@@ -326,6 +328,17 @@ def _learn(domain: str, host: str) -> None:
         families.learn(domain, host)
     except Error as error:
         logger.warning("the provider of %s was not learned: %s", domain, error)
+
+
+def _leave_alone(recipient: str, how: Lost) -> None:
+    """Mail a lost mailbox no more; if that fails, its server will say it again."""
+    try:
+        if how is Lost.GONE:
+            suppression.suppress([suppression.hard_bounce(recipient, "reply")])
+        else:
+            suppression.mailbox_full(recipient, "reply")
+    except Error as error:
+        logger.warning("a lost mailbox was not suppressed: %s", error)
 
 
 def _rounds(rouse: bool) -> None:

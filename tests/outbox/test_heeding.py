@@ -2,7 +2,7 @@
 
 import pytest
 
-from outbox.heeding import heard
+from outbox.heeding import Lost, heard, lost
 from outbox.outcomes import Fault, Phase, Reply
 from reputation.shaping import Place, Strike
 from reputation.shaping_rows import Act
@@ -97,3 +97,20 @@ def test_a_delivery_that_was_taken_is_told_to_its_ramps_that_are_not_open(unsett
 )
 def test_half_a_success_is_none(said):
     assert listen(said, unsettled={OF_DOMAIN: 3, OF_SOURCE: 4}) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "phase", "how"),
+    [
+        (550, "5.1.1 The email account that you tried to reach does not exist.", Phase.RCPT, Lost.GONE),
+        (550, "5.1.1 No such user", Phase.REPLIED, Lost.GONE),
+        (552, "5.2.2 The recipient's mailbox is full", Phase.RCPT, Lost.FULL),
+        (452, "4.2.2 The recipient's mailbox is full", Phase.RCPT, None),  # tried again
+        (450, "4.1.1 No such user", Phase.RCPT, None),
+        (550, "5.7.1 Service unavailable, client host blocked using Spamhaus", Phase.RCPT, None),  # about us
+        (550, "5.7.26 Unauthenticated email is not accepted", Phase.REPLIED, None),
+        (550, "5.1.1 No such user", Phase.MAIL, None),  # about our address
+    ],
+)
+def test_only_a_final_word_about_the_mailbox_loses_it(code, text, phase, how):
+    assert lost(reply(code, text, phase=phase, enhanced=text.split()[0])) is how
