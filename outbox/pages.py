@@ -14,7 +14,8 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 
-MACHINES = ("/v1/", "/u/")  # whoever unsubscribes has no cookie, and comes by a host of its own (``optout_page``)
+# Whoever unsubscribes has no cookie, and comes by a host name of the sending domain's own (``optout_page``).
+MACHINES = ("/v1/", "/u/")
 # These under /v1/ are pages too: the browsable documentation and the explanations of errors.
 PAGES = ("/v1/docs", "/v1/errors")
 

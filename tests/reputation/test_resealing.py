@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from reputation import keyring, resealing, signing
+from reputation import keyring, resealing, signing, suppression
 from reputation.models import Route, SendingDomain, SigningKey
 from reputation.vault import Unsealable, Vault, new_master_key, vault
 from tests import factories
@@ -14,15 +14,20 @@ from tests import factories
 OLD, NEW = new_master_key(), new_master_key()
 PASSWORD = b"s3cret"
 KEYS, ROUTES = "reputation.SigningKey.private_sealed", "reputation.Route.password_sealed"
+SUPPRESSED = "reputation.Suppression.address_sealed"
 
 
 @pytest.fixture
 def sealed(live_db: Any, settings: Any) -> list[SigningKey]:
-    """Five keys and a password under the old master key; the cast's own key and route have nothing sealed."""
+    """Five keys, a password and an address under the old master key; the cast's own have nothing sealed."""
     settings.AO_MASTER_KEYS = [OLD]
     domain = SendingDomain.objects.get(stream=factories.stream())
     Route.objects.create(name="relay", ehlo="x.test", password_sealed=vault().seal(PASSWORD))
     keys = [keyring.make(domain, SigningKey.Algorithm.ED25519) for _ in range(5)]
+    suppression.suppress(
+        suppression.complaint(name, "arf") for name in ("ada@example.org", "gone@example.org")
+    )
+    suppression.erase("gone@example.org")
     settings.AO_MASTER_KEYS = [NEW, OLD]
     return keys
 
@@ -66,9 +71,14 @@ def test_it_counts_what_it_did_and_what_is_left(
     assert tallies(only_look=True) == {
         KEYS: resealing.Tally(KEYS, old=5),
         ROUTES: resealing.Tally(ROUTES, old=1),
+        SUPPRESSED: resealing.Tally(SUPPRESSED, old=1),
     }
     assert tallies()[KEYS] == resealing.Tally(KEYS, resealed=5)
-    assert tallies() == {KEYS: resealing.Tally(KEYS, newest=5), ROUTES: resealing.Tally(ROUTES, newest=1)}
+    assert tallies() == {
+        KEYS: resealing.Tally(KEYS, newest=5),
+        ROUTES: resealing.Tally(ROUTES, newest=1),
+        SUPPRESSED: resealing.Tally(SUPPRESSED, newest=1),
+    }
 
 
 def test_broken_off_it_goes_on_where_it_was(
