@@ -18,7 +18,7 @@ from reputation import sql
 
 WINDOW_SECONDS: Final = 300
 BUCKET_SECONDS: Final = 5
-LOOKED: Final = 5_000
+LOOKED: Final = 3_000
 COUNTED: Final = 1_000
 LANES: Final = 5_000
 SENDERS: Final = 5

@@ -50,7 +50,7 @@ ORDER BY cleared_at, id
 """
 
 # How far the proof looks: attempts that ended since, from either end.
-LOOKED: Final = 20_000
+LOOKED: Final = 10_000
 FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 WAITING: Final[LiteralString] = """
