@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.walks.harness.inside import NotAccepted
 from tests.walks.harness.installation import Installation
+from tests.walks.harness.waiting import until
 
 REFUSALS = {
     "nobody@gmail.test": "recipient_unknown",
@@ -21,6 +23,15 @@ def test_each_refusal_has_its_code_and_the_others_go_out(house: Installation) ->
         to: ("bounced", code) for to, code in REFUSALS.items()
     }
     house.check_invariants()
+
+
+def test_who_is_unknown_to_their_own_server_is_mailed_no_more_and_the_others_are(house: Installation) -> None:
+    deliveries = house.post("nobody.once@gmail.test", "block.us@yahoo.test")
+    house.until_status(deliveries, "bounced")
+    until(lambda: house.ask("SELECT id FROM reputation_suppression"), 10, "somebody is suppressed")
+    with pytest.raises(NotAccepted, match="recipient_suppressed"):
+        house.post("nobody.once@gmail.test")
+    assert house.post("block.us@yahoo.test")
 
 
 @pytest.mark.parametrize("local_part", ["dropdot", "lostdot", "garbage", "reset"])
