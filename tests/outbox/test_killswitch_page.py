@@ -524,11 +524,9 @@ def test_a_rule_that_trips_again_wants_two_people_and_refutes_who_had_proposed(
     assert ResumeProposal.objects.count() == 2
 
 
-def test_a_proposal_lasts_an_hour(rita: Client, omar: Client, live_db: Any) -> None:
+def test_a_proposal_lasts_an_hour(rita: Client, omar: Client) -> None:
     epoch = killswitch.trip("stream:a", who="rule:complaints", why="weak evidence").epoch
     resumed(rita, epoch)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
     sql.count("UPDATE reputation_resumeproposal SET at = at - interval '61 minutes'", using="owner")
     sql.count("UPDATE reputation_switchevent SET at = at - interval '61 minutes'", using="owner")
     assert resumed(omar, epoch).status_code == 302
