@@ -74,6 +74,14 @@ def page(request: HttpRequest) -> HttpResponseBase:
     return _page(request, aimed=request.GET)
 
 
+@require_POST
+@looks
+def ask(request: HttpRequest) -> HttpResponseBase:
+    """What would a stop catch: asked by POST like the stop beside it, so that its token stays out of addresses."""
+    asked = {name: request.POST.get(name, "") for name in ("kind", "key")}
+    return HttpResponseRedirect(f"{reverse('killswitch')}?{urlencode(asked)}#panel-out")
+
+
 @require_safe
 @looks
 def now(request: HttpRequest) -> HttpResponseBase:

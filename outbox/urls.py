@@ -18,6 +18,7 @@ urlpatterns = [
     path("metrics", metrics.metrics),
     path("", desk.home, name="home"),
     path("killswitch/", desk_switch.page, name="killswitch"),
+    path("killswitch/ask/", desk_switch.ask, name="killswitch-ask"),
     path("killswitch/now/", desk_switch.now, name="killswitch-now"),
     path("killswitch/stop/", desk_switch.stop, name="killswitch-stop"),
     path("killswitch/sample/<uuid:message>/", desk_switch.sample, name="killswitch-sample"),

@@ -29,6 +29,7 @@ from reputation.lookups import Lookups
 from reputation.models import (
     Kind,
     OrganisationalDomain,
+    RecordCheck,
     Route,
     SendingDomain,
     SigningKey,
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 State = SendingDomain.State
 Use = OrganisationalDomain.Use
 
+KEY_TO_SIGN_WITH: Final = "signing-key"  # an open point that no record shows: `manage.py keys make`
 CHECK_GIVEN_UP: Final = timedelta(minutes=10)  # the process of a check that is older has died
 BROKEN: Final = frozenset({Verdict.MISSING, Verdict.WRONG})
 GOOD: Final = frozenset({Verdict.RIGHT, Verdict.ADVICE})
@@ -123,6 +125,8 @@ def declare(name: str, use: str, *, who: str) -> OrganisationalDomain:
         raise NotEnrolled("name", f"{name} is below {above}: declare that.")
     row, _ = OrganisationalDomain.objects.get_or_create(name=name)
     # a slip of the hand must not give the company's own domain to agents: that takes two declarations
+    if row.use == use:
+        return row  # who declared it, and when, stands
     allowed = ~Q(use=Use.PROTECTED) if use == Use.AGENTS else Q()
     said = {"use": Use(use), "declared_by": who, "declared_at": timezone.now()}
     try:
@@ -191,6 +195,8 @@ def _permitted(stream: Stream, name: str, sender: str) -> tuple[str, Organisatio
     _refuse_taken(stream, name)
     organisation, _ = OrganisationalDomain.objects.get_or_create(name=above)
     _refuse_undedicated(stream, organisation)
+    if stream.kind != Kind.TRANSACTIONAL and name == above:
+        raise NotEnrolled("name", f"Agents send from below {above}, not from itself: take agents.{above}.")
     return name, organisation
 
 
@@ -326,6 +332,8 @@ def _write(domain: SendingDomain, finding: Finding) -> None:
 def _conclude(domain: SendingDomain, began: datetime, now: datetime) -> Checked:
     """Move the state by what the rows say now; whoever took the check over meanwhile concludes instead."""
     needed = dict(domain.records.filter(needed=True).values_list("purpose", "verdict"))
+    if not _may_sign(domain):
+        needed[KEY_TO_SIGN_WITH] = RecordCheck.Verdict.MISSING
     after = next_state(domain.state, needed.values())
     stamps: dict[str, datetime | None] = {}
     if after == State.VERIFIED:
@@ -343,6 +351,12 @@ def _conclude(domain: SendingDomain, began: datetime, now: datetime) -> Checked:
     )
     _tell(checked)
     return checked
+
+
+def _may_sign(domain: SendingDomain) -> bool:
+    """Whether there is an RSA key that signs, or will: its record, if it is needed, is judged like any other."""
+    keys = keyring.keys_of(domain.pk, SigningKey.Algorithm.RSA)
+    return keys.exclude(state__in=[keyring.State.RETIRING, keyring.State.REVOKED]).exists()
 
 
 def _give_keys(domain: SendingDomain) -> None:

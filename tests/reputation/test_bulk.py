@@ -146,7 +146,7 @@ def test_what_is_not_built_is_never_said_to_be_right(acme: OrganisationalDomain)
     warmth.records(SendingDomain.objects.get())
     RecordCheck.objects.update(verdict="right")
     unbuilt = {name for name, verdict in verdicts().items() if verdict == bulk.UNBUILT}
-    assert unbuilt == {"One-click", "Spam"}
+    assert unbuilt == {"Spam"}
 
 
 def test_nothing_checked_is_not_right(acme: OrganisationalDomain) -> None:

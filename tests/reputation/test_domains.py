@@ -179,7 +179,8 @@ def test_the_database_refuses_it_too_whoever_writes(live_db: Any, use) -> None:
     with pytest.raises(IntegrityError, match="agents send from below it"), transaction.atomic():
         Stream.objects.update(kind="agents")
     dedicated = OrganisationalDomain.objects.create(name="other.test", use="agents")
-    SendingDomain.objects.create(name="a.other.test", stream=stream(), **fields | {"organisation": dedicated})
+    other = {"organisation": dedicated, "default_sender": "robot@a.other.test"}
+    SendingDomain.objects.create(name="a.other.test", stream=stream(), **fields | other)
     with pytest.raises(IntegrityError, match="not dedicated to agents"), transaction.atomic():
         SendingDomain.objects.filter(name="a.other.test").update(organisation=organisation)
     with pytest.raises(IntegrityError, match="agents send from below it"), transaction.atomic():
@@ -189,7 +190,7 @@ def test_the_database_refuses_it_too_whoever_writes(live_db: Any, use) -> None:
 INSERT = """
 INSERT INTO reputation_sendingdomain (name, stream_id, organisation_id, route_id, default_sender, preset, own_steps,
     target, ed25519, require_tls, state, rotate_after_days)
-SELECT 'agents.acme.test', s.id, o.id, r.id, '', 'careful', '{}', 1, false, false, 'enrolled', 0
+SELECT 'agents.acme.test', s.id, o.id, r.id, 'a@agents.acme.test', 'careful', '{}', 1, false, false, 'enrolled', 0
 FROM reputation_stream AS s, reputation_organisationaldomain AS o, reputation_route AS r
 """
 TAKE_BACK = "UPDATE reputation_organisationaldomain SET use = 'protected'"
@@ -612,3 +613,24 @@ def test_no_default_sender_is_of_another_domain(live_db: Any, sender: str) -> No
     with pytest.raises(IntegrityError):
         SendingDomain.objects.update(default_sender=sender)
     SendingDomain.objects.update(default_sender="Ada <ada@agents.acme.test>")
+
+
+def test_agents_never_send_from_an_organisational_domain_itself(live_db: Any) -> None:
+    factories.organisation("acme.test")
+    with pytest.raises(NotEnrolled, match=r"take agents\.acme\.test"):
+        domains.enrol(stream(), "acme.test", route(), "robot@acme.test", who="test")
+
+
+def test_an_enrolment_that_is_refused_leaves_nothing(live_db: Any) -> None:
+    route()
+    with pytest.raises(CommandError):
+        call_command(
+            "enrol",
+            "agents.acme.test",
+            stream="agents-new",
+            sender="robot@other.test",
+            dedicated=True,
+            yes=True,
+        )
+    assert not Stream.objects.exists()
+    assert not OrganisationalDomain.objects.exists()

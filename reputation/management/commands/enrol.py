@@ -5,6 +5,7 @@ from getpass import getuser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from reputation import domains, publishing
 from reputation.models import Kind, OrganisationalDomain, Route, SendingDomain, Stream, Warmed
@@ -48,10 +49,14 @@ class Command(BaseCommand):
         above = self._organisation(name)
         route = self._route(**options)
         if options["dedicated"]:
-            self._declare(above, yes=options["yes"], who=who)
-        stream, _ = Stream.objects.get_or_create(name=options["stream"], defaults={"kind": options["kind"]})
-        how = {"preset": options["preset"], "ed25519": options["ed25519"]}
-        return domains.enrol(stream, name, route, sender, who=who, **how)
+            self._ask(above, yes=options["yes"])
+        with transaction.atomic():  # nothing stays of an enrolment that is refused
+            if options["dedicated"]:
+                domains.declare(above, OrganisationalDomain.Use.AGENTS, who=who)
+            kind = {"kind": options["kind"]}
+            stream, _ = Stream.objects.get_or_create(name=options["stream"], defaults=kind)
+            how = {"preset": options["preset"], "ed25519": options["ed25519"]}
+            return domains.enrol(stream, name, route, sender, who=who, **how)
 
     def _organisation(self, name: str) -> str:
         """By the public suffix list; says so where the tree walk finds another."""
@@ -80,8 +85,7 @@ class Command(BaseCommand):
                 f"There is no route {route}. Make it in the admin, or a direct one with --ehlo NAME [--source ADDRESS]."
             ) from None
 
-    def _declare(self, name: str, *, yes: bool, who: str) -> None:
+    def _ask(self, name: str, *, yes: bool) -> None:
         self.stderr.write(f"Agents will send from below {name}, and its reputation will be theirs.")
         if not yes and input("Type its name to declare it dedicated to agents: ").strip().lower() != name:
             raise CommandError("Nothing was declared and nothing enrolled.")
-        domains.declare(name, OrganisationalDomain.Use.AGENTS, who=who)
