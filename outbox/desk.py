@@ -33,7 +33,6 @@ VIOLATION_WORDS: Final[Mapping[str, str]] = {
     "control_character": "The text holds a character that could end a line or turn the reading direction.",
     "encoded_word": "The text holds an encoded word (RFC 2047); write it plainly in UTF-8.",
     "header_not_allowed": "This header is ours to write, or is not on the list of those that may be set.",
-    "recipient_suppressed": "This recipient may not be mailed. Why is theirs to know.",
 }
 assert set(RETRIES) == set(Retry)
 assert set(VIOLATION_WORDS) == VIOLATIONS

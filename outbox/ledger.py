@@ -96,7 +96,7 @@ FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen
 
 CLAIM: Final[LiteralString] = """
 SELECT c.id, c.message_id, c.attempt, c.tries, c.recipient, c.expires_at, l.domain_id, l.provider, l.tier, l.scopes,
-       l.agent_id, a.name AS agent, ao_now() AS now
+       l.agent_id, a.name AS agent, a.exempt, ao_now() AS now
 FROM ao_claim(%(session)s, %(tier)s, %(limit)s, %(lanes)s, %(last)s, %(naps)s::float8[], %(never)s) AS c
 JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
 """
@@ -473,6 +473,7 @@ class Claimed:
     scopes: list[str]
     agent_id: int
     agent: str
+    exempt: bool
     now: datetime
 
 

@@ -133,7 +133,7 @@ def somebody_may_be_mailed(draft: Draft, facts: Facts) -> Finding:
     The words are the same whatever the reason: who bounced, complained or left is not the agent's to know.
     """
     wrong = tuple(
-        Violation(f"/{field}/{place}", "recipient_suppressed", "This recipient may not be mailed.")
+        Violation(f"/{field}/{place}", "bad_value", "This recipient may not be mailed.")
         for field in ("to", "cc", "bcc")
         for place, mailbox in enumerate(getattr(draft, field))
         if mailbox.addr in facts.suppressed

@@ -257,7 +257,7 @@ CODES: Final[Mapping[str, Kind]] = {
 
 VIOLATIONS: Final = frozenset(
     {"unknown_field", "missing", "too_long", "too_many", "bad_value", "bad_address", "bad_base64"}
-    | {"control_character", "encoded_word", "header_not_allowed", "recipient_suppressed"}
+    | {"control_character", "encoded_word", "header_not_allowed"}
 )
 
 

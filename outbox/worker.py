@@ -289,11 +289,13 @@ class Dispatcher:
         if job.route is None or job.standing is None or job.route.kind != "direct":
             return
         self._meet(job, reply.host)
+        if how := lost(reply):
+            self._loop.run_in_executor(self._claimer, _leave_alone, job.claimed.recipient, how)
+        if job.claimed.exempt:
+            return  # what an agent for trying and loading provokes must not slow the lane it tries
         domain, source = job.standing.domain, job.standing.source_address
         for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
             self._begin(self._heed(word))
-        if how := lost(reply):
-            self._loop.run_in_executor(self._claimer, _leave_alone, job.claimed.recipient, how)
 
     def _meet(self, job: Job, host: str) -> None:
         """Learn the provider of a domain from the first MX host that answered for it."""

@@ -31,6 +31,7 @@ CLAIMED = Claimed(
     scopes=["all", "agents", "agent:ada"],
     agent_id=1,
     agent="ada",
+    exempt=False,
     now=NOW,
 )
 JOB = Job(CLAIMED, 7, None, None, Route("direct", "mta.acme.test"))

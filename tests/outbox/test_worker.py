@@ -60,10 +60,10 @@ def test_slow_conversations_cannot_grow_without_bound() -> None:
     assert room.free() == 0
 
 
-def job(kind: str = "direct") -> Any:
+def job(kind: str = "direct", exempt: bool = False) -> Any:
     """As much of a job as a reply is heard with."""
     return SimpleNamespace(
-        claimed=SimpleNamespace(recipient="grace@gmail.test", provider="gmail"),
+        claimed=SimpleNamespace(recipient="grace@gmail.test", provider="gmail", exempt=exempt),
         standing=SimpleNamespace(domain="agents.acme.test", source_address=""),
         route=SimpleNamespace(kind=kind),
     )
@@ -92,6 +92,11 @@ TAKEN = Reply(Phase.REPLIED, 250, "ok", host="gmail-smtp-in.l.google.com", dot_w
 def test_what_a_provider_says_of_our_rate_closes_its_valve(live_db: Any) -> None:
     meet(Dispatcher(), job(), RATED)
     assert Ramp.objects.get().valve == "closed"
+
+
+def test_what_an_agent_for_trying_provokes_shapes_nothing(live_db: Any) -> None:
+    meet(Dispatcher(), job(exempt=True), RATED)
+    assert not Ramp.objects.exists()
 
 
 def test_what_a_relay_says_shapes_nothing(live_db: Any) -> None:
