@@ -17,6 +17,7 @@ from outbox.lifecycle import Status, message_status
 from outbox.payloads import Accepted, AcceptedDelivery, accepted_body
 from outbox.problems import instant
 from reputation import sql
+from reputation.outlook import outlooks
 
 MESSAGES: Final[LiteralString] = """
 SELECT m.id, m.created_at, m.scheduled_at, m.expires_at, m.header_id, m.decision, m.refused, s.name AS stream,
@@ -44,9 +45,11 @@ OLDEST_FIRST: Final[LiteralString] = "ORDER BY m.id LIMIT %(rows)s"
 
 # A message's deliveries are one range of the primary key.
 DELIVERIES: Final[LiteralString] = """
-SELECT d.id, d.recipient, d.status, d.code, d.attempt, d.next_attempt_at, d.finished_at
+SELECT d.id, d.recipient, d.status, d.code, d.attempt, d.next_attempt_at, d.finished_at, l.state = 'shut' AS shut,
+       l.domain_id, l.provider
 FROM unnest(%s::uuid[], %s::uuid[]) AS m (first, last)
 JOIN outbox_delivery AS d ON d.id > m.first AND d.id <= m.last
+JOIN outbox_lane AS l ON l.id = d.lane_id
 ORDER BY d.id
 """
 
@@ -189,8 +192,17 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
 
 
 def _delivery(row: sql.Row) -> AcceptedDelivery:
-    due = row.next_attempt_at if row.status in WAITING else None
+    due = _forecast(row) if row.status in WAITING else None
     return AcceptedDelivery(row.id, row.recipient, row.status, row.code or None, due)
+
+
+def _forecast(row: sql.Row) -> datetime | None:
+    """When it is due; behind its ramp, by when all that waits there now would be through."""
+    due: datetime = row.next_attempt_at
+    if not row.shut:
+        return due
+    end = outlooks(row.domain_id, [row.provider])[row.provider].at(0)
+    return end and max(end, due)
 
 
 def _progress(row: sql.Row) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.db import connections
 from django.test import Client
 
-from outbox import api, ledger, openapi, story, waiting
+from outbox import api, ledger, openapi, sessions, story, waiting
 from outbox.models import Agent, ApiKey
 from outbox.problems import CODES
 from outbox.waiting import Bell
@@ -748,3 +748,17 @@ def test_what_would_only_expire_behind_the_ramp_is_refused_at_the_door(ada: Call
 def ramp(*steps: int) -> None:
     """The sending domain warms up by these steps."""
     SendingDomain.objects.update(preset="own", own_steps=list(steps))
+
+
+def test_what_waits_behind_its_ramp_says_when_it_would_be_through(ada: Caller) -> None:
+    ramp(3)
+    for number in range(9):
+        ada.post(to=f"p{number}@example.org")
+    session = sessions.begin("test")
+    ledger.claim(session, tier=1, limit=50)
+    ledger.tally_waiting()
+    outlook._remembered.clear()
+    waiting = [each["deliveries"][0] for each in ada("GET", "/v1/messages?status=queued").data["data"]]
+    assert len(waiting) >= 6
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert all(each["forecast_at"] > tomorrow > each["next_attempt_at"] for each in waiting)
