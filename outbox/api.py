@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from outbox import (
@@ -210,7 +211,9 @@ def whoami(request: HttpRequest) -> HttpResponse:
     """The agent behind the key, its stream, sender and limits, and what is closed now and why."""
     caller = caller_of(request)
     place = facts.read(caller.agent_id, caller.stream_id, ()).place
-    closed = OpenStop.objects.filter(scope__in=runs.base_scopes(caller, place)).order_by("epoch")
+    mine = runs.base_scopes(caller, place)
+    of_runs = Q(scope__startswith=f"run:{caller.agent}/")
+    closed = list(OpenStop.objects.filter(Q(scope__in=mine) | of_runs).order_by("epoch"))
     stops = [{"scope": stop.scope, "since": stop.tripped_at, "why": stop.why} for stop in closed]
     return json_answer(
         {
@@ -221,7 +224,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "scopes": sorted(caller.scopes),
             "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
             "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of(caller.agent_id, ())),
-            "open": bool(place.domain and place.signed and not stops),
+            "open": bool(place.domain and place.signed and not any(stop.scope in mine for stop in closed)),
             "stops": stops,
         }
     )

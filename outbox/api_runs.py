@@ -4,9 +4,10 @@ An agent may trip its own agent or runs, an operator's key any scope that exists
 this door is the same trip as any other: once it is answered, no dot in its scope can be cleared.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
@@ -22,6 +23,8 @@ from outbox.problems import instant, refused
 from outbox.scopes import NoSuchScope, named
 from reputation import killswitch
 from reputation.killswitch import UnknownScope
+
+RUN_NAME: Final = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
 router = Router()
 READ, SEND = Bearer("read"), Bearer("send")
@@ -78,6 +81,8 @@ def stop(request: HttpRequest) -> HttpResponse:
 
 
 def _own(caller: Caller, wanted: StopIn) -> str:
+    if wanted.scope == "agent" and wanted.run_id is not None:
+        raise payloads.bad_value("/run_id", "To stop one run, its scope is run.")
     if wanted.scope == "agent" and wanted.key is None:
         return killswitch.scope_of("agent", caller.agent)
     if wanted.scope == "run" and not wanted.key:
@@ -88,7 +93,7 @@ def _own(caller: Caller, wanted: StopIn) -> str:
 def _own_run(caller: Caller, run_id: str | None) -> str:
     if run_id is None:
         raise payloads.missing("/run_id", "Name the run to stop.")
-    if not lineage.tree(caller.agent_id, run_id):
+    if not _tree(caller, run_id):
         raise refused("not_found", "There is no such run.")
     return runs.run_scopes(caller, [run_id])[0]
 
@@ -102,8 +107,13 @@ def _operators(wanted: StopIn) -> str:
         raise payloads.bad_value("/scope", str(error)) from None
 
 
+def _tree(caller: Caller, run_id: str) -> Sequence[Member]:
+    """A caller's run and all below it; a name that no run can have is nobody's."""
+    return lineage.tree(caller.agent_id, run_id) if RUN_NAME.fullmatch(run_id) else []
+
+
 def _owned(request: HttpRequest, run_id: str) -> Sequence[Member]:
-    members = lineage.tree(caller_of(request).agent_id, run_id)
+    members = _tree(caller_of(request), run_id)
     if not members:
         raise refused("not_found", "There is no such run.")
     return members

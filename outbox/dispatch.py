@@ -17,9 +17,9 @@ from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Reply, Route, Transport, clock
 from outbox.heeding import OF_RATE
 from outbox.ledger import Settlement
-from outbox.lifecycle import Status
+from outbox.lifecycle import CODES, Status
 from outbox.outcomes import BULK, TRANSACTIONAL, Fault, Phase, interpret, next_attempt
-from outbox.press import Job, NotReady
+from outbox.press import Job, NotReady, Unwanted
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +155,13 @@ class Pipeline:
 
 
 def _unpressed(job: Job, error: Exception) -> Settlement:
-    """A lane that cannot sign waits; content that cannot be put on the wire as accepted waits for a person."""
+    """Who may not be mailed any more is not; a lane that cannot sign waits; content that cannot be put on the wire as
+    it was accepted waits for a person.
+    """
     claimed, why = job.claimed, f"{type(error).__name__}: {error}"
+    if isinstance(error, Unwanted):
+        code = str(error) if str(error) in CODES[Status.SUPPRESSED] else "hard_bounce"
+        return Settlement(claimed.id, claimed.attempt, "suppressed", code)
     if isinstance(error, NotReady):
         return Settlement(claimed.id, claimed.attempt, "queued", "", BACK_AFTER_NOT_READY, fault=why)
     logger.error("delivery %s cannot be composed: %s", claimed.id, why)

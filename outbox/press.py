@@ -38,6 +38,10 @@ HEAVY: Final = 256 * 1024
 ANY_SIZE: Final = 2**31 - 1
 
 
+class Unwanted(Exception):
+    """Its recipient may not be mailed any more; says why, in the lifecycle's word."""
+
+
 class NotReady(Exception):
     """The lane cannot send now: its domain is disabled or has no key. Never unsigned."""
 
@@ -72,6 +76,7 @@ class Job:
     route: Route | None
     signers: Sequence[Signer] = field(repr=False, default=())
     places: Places | None = None
+    unwanted: str = ""  # why its recipient may not be mailed since it was accepted
 
     @property
     def selectors(self) -> str:
@@ -88,6 +93,7 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
     signers = _signers(found)
     routes = {domain: route for domain, place in found.items() if (route := _usable_route(place))}
     limits = connections()
+    unwanted = _unwanted(claimed, found)
     return [
         Job(
             one,
@@ -97,9 +103,20 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
             routes.get(one.domain_id),
             signers.get(one.domain_id, ()),
             Places(*limits[one.provider]) if one.provider in limits else None,
+            unwanted.get((one.domain_id, one.recipient), ""),
         )
         for one in claimed
     ]
+
+
+def _unwanted(claimed: Sequence[Claimed], places: Mapping[int, Standing]) -> dict[tuple[int, str], str]:
+    """Who bounced, complained or left since their mail was accepted, by sending domain; one statement for each."""
+    found: dict[tuple[int, str], str] = {}
+    for domain, place in places.items():
+        recipients = {one.recipient for one in claimed if one.domain_id == domain}
+        reasons = suppression.look_up(recipients, place.stream, place.stream_kind)
+        found |= {(domain, recipient): reason for recipient, reason in reasons.items()}
+    return found
 
 
 def load(job: Job) -> Job:
@@ -123,9 +140,12 @@ def envelope(job: Job) -> Envelope:
     """The signed message to one recipient.
 
     Raises:
+        Unwanted: the recipient left, complained or is gone since the message was accepted.
         NotReady: there is no usable key, or the domain is disabled.
         ComposeMismatch, BadText, Unsignable: the content cannot be put on the wire as it was accepted.
     """
+    if job.unwanted:
+        raise Unwanted(job.unwanted)
     if job.sheet is None or job.standing is None or job.route is None or not job.signers:
         raise NotReady(f"the lane of {job.claimed.id} cannot sign")
     claimed, standing = job.claimed, job.standing

@@ -47,6 +47,7 @@ T = TypeVar("T")
 POLL_SECONDS: Final = 1.0
 ROUNDS_SECONDS: Final = 5.0
 ROUSE_EVERY: Final = 6  # rounds
+DISOWN_EVERY: Final = 12  # rounds: nobody else takes back what a living session holds and has forgotten
 SLOW_SECONDS: Final = 1.0
 WAIT_FOR_SITE: Final = 10.0
 RESERVED: Final = 50  # room that only transactional mail may use
@@ -186,6 +187,7 @@ class Dispatcher:
             try:
                 await self._in_claimer(_rounds, turn % ROUSE_EVERY == 0)
                 self._unsettled = await self._in_claimer(_tended_valves)
+                self._doubtful |= turn % DISOWN_EVERY == 0
             except Error as error:
                 logger.warning("a round was not made: %s", error)
 

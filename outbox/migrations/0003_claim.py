@@ -258,7 +258,8 @@ DECLARE
     touched int;
 BEGIN
     PERFORM FROM reputation_allowance AS a WHERE a.id = ANY (drawn) ORDER BY a.id FOR NO KEY UPDATE;
-    UPDATE reputation_allowance AS a SET taken = a.taken - t.back, used = a.used + t.used,
+    -- whatever somebody's hand did to the numbers: what became of mail can always be written down
+    UPDATE reputation_allowance AS a SET taken = greatest(a.taken - t.back, a.used + t.used), used = a.used + t.used,
         accepted = a.accepted + t.accepted, bounced = a.bounced + t.bounced, slowed = a.slowed + t.slowed,
         refused = a.refused + t.refused
     FROM (

@@ -160,3 +160,17 @@ def test_a_stop_of_what_does_not_exist_is_no_stop(ada: Caller, body: dict[str, s
 def test_a_returns_key_stops_nothing(ada: Caller) -> None:
     returns = Caller(factories.key(None, kind="returns"))
     refused(returns("POST", "/v1/stop", {"scope": "all", "reason": "x"}), "insufficient_scope")
+
+
+@pytest.mark.parametrize("path", ["/v1/runs/%00", "/v1/runs/a%20b", "/v1/runs/" + "r" * 129])
+def test_a_name_that_no_run_can_have_is_not_found(ada: Caller, path: str) -> None:
+    refused(ada("GET", path), "not_found")
+    refused(ada("POST", f"{path}/cancel"), "not_found")
+
+
+def test_a_stopped_run_shows_in_whoami_and_the_agent_stays_open(ada: Caller) -> None:
+    family(ada)
+    ada("POST", "/v1/stop", {"scope": "run", "run_id": "root", "reason": "I loop"})
+    told = ada("GET", "/v1/whoami").data
+    assert ([stop["scope"] for stop in told["stops"]], told["open"]) == (["run:ada/root"], True)
+    refused(ada("POST", "/v1/stop", {"scope": "agent", "run_id": "root", "reason": "x"}), "validation_failed")

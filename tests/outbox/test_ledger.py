@@ -11,12 +11,13 @@ import psycopg
 import pytest
 from django.db import Error, connection
 
-from outbox import intake, ledger, sessions
+from outbox import dispatch, intake, ledger, sessions
 from outbox.keys import Caller, authenticate
 from outbox.ledger import Claimed, Settlement
 from outbox.lifecycle import Status
 from outbox.models import Attempt, Delivery, Event, Lane
 from outbox.payloads import parse_draft
+from outbox.press import Job, Unwanted
 from reputation import killswitch, sql
 from reputation.models import SendingDomain, Stream
 from tests import factories
@@ -484,3 +485,17 @@ def test_what_waited_for_its_domains_records_goes_on_when_they_are_right(
     assert ledger.release_rechecked() == 2
     assert len(claim(session)) == 2
     assert list(Event.objects.filter(kind="released").values_list("actor", flat=True)) == ["verification"] * 2
+
+
+def test_a_claimed_delivery_whose_recipient_left_ends_suppressed_with_the_reason(
+    caller: Caller, session: int
+) -> None:
+    post(caller)
+    [one] = claim(session)
+    settlement = dispatch._unpressed(
+        Job(one, session, None, None, None, unwanted="unsubscribed"), Unwanted("unsubscribed")
+    )
+    assert ledger.settle(session, [settlement]) == {one.id}
+    row = Delivery.objects.get()
+    assert (row.status, row.code, row.purse_id) == ("suppressed", "unsubscribed", None)
+    assert list(Event.objects.filter(kind="suppressed").values_list("code", flat=True)) == ["unsubscribed"]

@@ -261,3 +261,17 @@ def test_transactional_mail_has_no_way_out_and_is_composed_once_for_all() -> Non
     [sheet] = {id(job.sheet): job.sheet for job in found}.values()
     assert sheet is not None
     assert sheet.composed(None)[0] is sheet.composed(None)[0]
+
+
+def test_who_left_since_the_message_was_accepted_is_not_mailed() -> None:
+    factories.stream()
+    give_key()
+    with override_settings(AO_SUPPRESSION_KEY="k" * 32):
+        first, second = jobs(to=["grace@example.org", "ada@example.org"])
+        suppression.suppress([suppression.unsubscribed("grace@example.org", "agents-support", "link")])
+        again = press.gather(first.session, [first.claimed, second.claimed])
+    left = next(job for job in again if job.claimed.recipient == "grace@example.org")
+    [stays] = [job for job in again if job is not left]
+    with pytest.raises(press.Unwanted, match="unsubscribed"):
+        press.envelope(left)
+    assert not stays.unwanted
