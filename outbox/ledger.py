@@ -252,6 +252,41 @@ WITH held AS MATERIALIZED (
 SELECT lane_id, next_attempt_at AS due, purse_id AS back, counted.n FROM moved, counted
 """
 
+# To the lane of the provider that its domain's mail hosts tell; made at need, like any other. What it had reserved goes
+# back: it was another provider's.
+RELANE: Final[LiteralString] = """
+WITH held AS MATERIALIZED (
+    SELECT id, lane_id, purse_id FROM outbox_delivery
+    WHERE id = %(id)s AND attempt = %(attempt)s AND session_id = %(session)s AND status = 'sending'
+      AND cleared_at IS NULL FOR UPDATE
+), lane AS (
+    INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at,
+        naps)
+    SELECT l.stream_id, l.domain_id, %(provider)s::text, l.agent_id, l.run_id, %(ramp)s,
+           array_replace(array_replace(l.scopes, 'provider:' || l.provider, 'provider:' || %(provider)s::text),
+               'domain_provider:' || d.name || '/' || l.provider,
+               'domain_provider:' || d.name || '/' || %(provider)s::text),
+           l.tier, 'awake', ao_now(), 0
+    FROM held JOIN outbox_lane AS l ON l.id = held.lane_id JOIN reputation_sendingdomain AS d ON d.id = l.domain_id
+    ON CONFLICT (run_id, provider, domain_id, stream_id, agent_id) DO UPDATE SET provider = excluded.provider
+    RETURNING id
+), moved AS (
+    UPDATE outbox_delivery AS d SET lane_id = lane.id, status = 'queued', session_id = NULL, purse_id = NULL,
+        next_attempt_at = ao_now()
+    FROM held, lane WHERE d.id = held.id
+    RETURNING d.id, d.message_id, d.lane_id, d.attempt, d.next_attempt_at, held.purse_id
+), ended AS (
+    SELECT purse_id, '' AS evidence, false AS used FROM moved
+), events AS (
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt, note)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'returned', 'queued', attempt, 'its provider is ' || %(provider)s::text
+    FROM moved
+), counted AS (
+    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
+)
+SELECT lane_id, next_attempt_at AS due, purse_id AS back, counted.n FROM moved, counted
+"""
+
 EXPIRE: Final[LiteralString] = """
 WITH late AS (
     SELECT id, status AS origin FROM outbox_delivery
@@ -620,6 +655,17 @@ def disown(session: int, held: Sequence[UUID]) -> int:
         _wake(moved)
     _reopen(moved)
     return len(moved)
+
+
+def relane(session: int, one: Claimed, provider: str, domain: str) -> bool:
+    """Queue a claimed delivery again in the lane of another provider; whether it was still ours, and undotted."""
+    ramp = allowance.ramp_of(domain, provider)
+    fields = {"id": one.id, "attempt": one.attempt, "session": session, "provider": provider, "ramp": ramp}
+    with transaction.atomic():
+        moved = sql.rows(RELANE, fields)
+        _wake(moved)
+    _reopen(moved)
+    return bool(moved)
 
 
 def expire(limit: int = 1000) -> int:

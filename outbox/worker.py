@@ -37,6 +37,7 @@ from outbox.press import Job
 from outbox.sessions import Lease
 from reputation import families, shaping, suppression, tlspolicies, valves
 from reputation.fetching import Fetcher
+from reputation.providers import OTHER
 from reputation.resolver import Resolver
 from reputation.shaping import Strike
 from reputation.tlspolicies import TlsPolicies
@@ -161,7 +162,8 @@ class Dispatcher:
         self._loop.run_until_complete(self._work())
 
     async def _work(self) -> None:
-        transport = _transport()
+        self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
+        transport = _transport(self._resolver)
         self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely, self._met)
         rounds = self._loop.create_task(self._make_rounds())
         while not self._draining:
@@ -256,12 +258,30 @@ class Dispatcher:
 
     async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room, place: Place) -> None:
         try:
-            await self._pipeline.dispatch(job, pressed)
+            if not await self._relaned(job):
+                await self._pipeline.dispatch(job, pressed)
         finally:
             self._held.discard(job.claimed.id)
             room.leave(place)
         if room.wide():
             self._poked.set()
+
+    async def _relaned(self, job: Job) -> bool:
+        """Before MAIL: a domain nobody had seen at the accept belongs to a provider whose own ramp must count it."""
+        place, claimed = job.standing, job.claimed
+        if place is None or not place.warming or place.means != "direct" or claimed.provider != OTHER:
+            return False
+        domain = claimed.recipient.rpartition("@")[2]
+        found = await self._resolver.exchangers(domain)
+        try:
+            provider = await self._in_claimer(_told, domain, found.hosts[0].host) if found.hosts else OTHER
+            if provider == OTHER:
+                return False
+            await self._in_claimer(ledger.relane, job.session, claimed, provider, place.domain)
+        except Error as error:
+            logger.warning("%s stays in the lane it is in: %s", claimed.id, error)
+            return False
+        return True
 
     async def _dispatch_heavy(self, job: Job, room: Room, place: Place) -> None:
         """Few messages at a time hold megabytes, however many are claimed."""
@@ -327,6 +347,12 @@ class Dispatcher:
                 return
 
 
+def _told(domain: str, host: str) -> str:
+    """The provider that a mail host tells, kept for accepts to come."""
+    families.learn(domain, host)
+    return families.families([domain])[domain]
+
+
 def _learn(domain: str, host: str) -> None:
     try:
         families.learn(domain, host)
@@ -385,8 +411,7 @@ def _session(pair: tuple[int, object]) -> int:
     return pair[0]
 
 
-def _transport() -> SmtpTransport:
-    resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
+def _transport(resolver: Resolver) -> SmtpTransport:
     limits = Limits(
         per_site=settings.AO_MAX_PER_SITE,
         reserved=RESERVED_AT_SITE,

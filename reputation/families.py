@@ -47,7 +47,9 @@ def families(domains: Iterable[str]) -> dict[str, str]:
 def learn(domain: str, mx_host: str) -> None:
     """Remember which provider took a domain's mail, by the name of its MX host; a person's suffix wins over ours."""
     table = dict(DEFAULT_SUFFIXES) | {row.suffix: row.family for row in sql.rows(SUFFIXES)}
-    sql.count(LEARN, {"domain": domain, "family": family(mx_host, tuple(table.items()))})
+    found = family(mx_host, tuple(table.items()))
+    sql.count(LEARN, {"domain": domain, "family": found})
+    _remember({domain: found}, time.monotonic() + KEEP_SECONDS)
 
 
 def _remember(names: dict[str, str], until: float) -> None:

@@ -10,7 +10,8 @@ from typing import Final, LiteralString
 from reputation import sql
 
 READ: Final[LiteralString] = """
-SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls, d.default_sender, s.name AS stream,
+SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls,
+       (d.preset, r.preset, o.preset) <> ('none', 'none', 'none') AS warming, d.default_sender, s.name AS stream,
        s.id AS stream_id, s.postal_address, s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo,
        r.host, r.port, r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address,
        r.signs_itself,
@@ -19,6 +20,7 @@ SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls, d
 FROM reputation_sendingdomain AS d
 JOIN reputation_stream AS s ON s.id = d.stream_id
 JOIN reputation_route AS r ON r.id = d.route_id
+JOIN reputation_organisationaldomain AS o ON o.id = d.organisation_id
 WHERE d.id = ANY(%s)
 """
 
@@ -52,6 +54,7 @@ class Standing:
     source_address: str
     signs_itself: bool
     require_tls: bool
+    warming: bool
     keys: tuple[tuple[str, str, int], ...]
 
     @property
@@ -95,5 +98,6 @@ def _standing(row: sql.Row) -> Standing:
         source_address=row.source_address or "",
         signs_itself=row.signs_itself,
         require_tls=row.require_tls,
+        warming=row.warming,
         keys=wanted,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -412,3 +413,36 @@ def test_a_stop_parks_a_lane_that_waits_behind_its_ramp(noon: None, caller: Call
     assert claim(session) == []
     assert Lane.objects.get().state == "parked"
     assert Agent.objects.count() == 1
+
+
+# -- whose ramp
+
+
+def test_a_delivery_that_is_another_providers_moves_to_its_lane_and_its_ramp(
+    noon: None, caller: Caller, session: int
+) -> None:
+    capped(2, hours=(10, 12))
+    post(caller, 3)
+    [first, second] = claim(session)
+    assert ledger.relane(session, first, "mimecast", "agents.acme.test")
+    assert ledger.relane(session, second, "mimecast", "agents.acme.test")
+    assert [one.provider for one in [*claim(session), *claim(session)]] == ["other", "mimecast", "mimecast"]
+    taken = dict(Allowance.objects.filter(ramp__kind="domain").values_list("ramp__provider", "taken"))
+    assert taken == {"mimecast": 2, "other": 1}
+    lane = Lane.objects.get(provider="mimecast")
+    assert {"provider:mimecast", "domain_provider:agents.acme.test/mimecast"} <= set(lane.scopes)
+    assert "provider:other" not in lane.scopes
+
+
+@pytest.mark.parametrize("guard", ["cleared", "attempt", "session"])
+def test_what_is_not_ours_or_may_have_been_dotted_stays_where_it_is(
+    noon: None, caller: Caller, session: int, guard: str
+) -> None:
+    post(caller)
+    [one] = claim(session)
+    if guard == "cleared":
+        clear(session, [one])
+    stranger = sessions.begin("stranger") if guard == "session" else session
+    late = replace(one, attempt=one.attempt + 1) if guard == "attempt" else one
+    assert not ledger.relane(stranger, late, "mimecast", "agents.acme.test")
+    assert not Lane.objects.filter(provider="mimecast").exists()
