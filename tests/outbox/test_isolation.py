@@ -123,7 +123,7 @@ def check_envelope(house: House, lane: Lane, agent: str, job: Job, sent: Envelop
 def check_from(lane: Lane, content: bytes) -> None:
     """One author, in the lane's domain, to every parser a receiver might have."""
     [header] = message_from_bytes(content).get_all("From", [])
-    unfolded = header.replace("\r\n", "")
+    unfolded = str(header).replace("\r\n", "")  # compat32 gives a Header for what is not ASCII
     [(_, address)] = getaddresses([unfolded])
     [author] = message_from_bytes(content, policy=default)["From"].addresses
     last = re.search(r"([^<>\s]+)>?$", unfolded)
