@@ -120,6 +120,7 @@ def environment(made: Cluster, ports: Ports, folder: Path, web_port: int) -> dic
         "SECRET_KEY": secrets.token_urlsafe(48),
         "AO_MASTER_KEYS": _key(),
         "AO_VERP_KEYS": _key(),
+        "AO_SUPPRESSION_KEY": _key(),
         "PUBLIC_URL": f"http://127.0.0.1:{web_port}",
         "AO_NAMESERVERS": f"127.0.0.1:{ports.dns}",
         "AO_SMTP_PORT": str(ports.smtp),
