@@ -3,7 +3,7 @@
 Every move is one guarded statement (from which states, under which session and attempt) and one event, in one
 short transaction on the database's clock; none is open across the network. A guard that does not hold moves
 nothing: a late worker changes nothing it no longer owns. Clearance is the one move that must serialise with a
-trip; it lives in the database as ``ao_clear`` and is called here.
+trip; it lives in the database as ``ao_clear`` and is called here. The SQL of all others is in ``statements``.
 
 Refuses: to guess. What a dead worker held is queued again only while its dot was provably not sent; otherwise
 it is ``uncertain``.
@@ -12,13 +12,13 @@ it is ``uncertain``.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from django.db import transaction
 
-from outbox import ids
+from outbox import ids, statements
 from outbox.lifecycle import OPEN, Status, origins
 from reputation import allowance, outlook, sql
 
@@ -37,459 +37,6 @@ NEVER: Final = "9999-12-31 00:00+00"
 REPORTED: Final = {"bounced": Status.BOUNCED, "delivered": Status.DELIVERED}
 # A report of these is early: the attempt it speaks of has yet to be settled.
 UNSETTLED: Final = sorted(str(status) for status in OPEN - {Status.UNCERTAIN})
-
-# -- entering ------------------------------------------------------------------------------------------------
-
-ENTER: Final[LiteralString] = """
-WITH messages AS (
-    INSERT INTO outbox_message (id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at,
-        header_id, sender, addressing, addresses, subject, text, html, headers, tags, context, decision, refused,
-        attachment_count, size)
-    SELECT id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at, header_id, sender,
-        addressing, addresses, subject, text, html, headers, tags, context, decision, refused, attachment_count, size
-    FROM json_to_recordset(%(messages)s::json) AS m (id uuid, agent_id bigint, stream_id bigint, domain_id bigint,
-        run_id bigint, created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, header_id text,
-        sender text, addressing jsonb, addresses text[], subject text, text text, html text, headers jsonb,
-        tags jsonb, context jsonb, decision jsonb, refused jsonb, attachment_count smallint, size integer)
-), given AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%(deliveries)s::json) AS d (id uuid, message_id uuid, lane_id bigint,
-        recipient text, priority smallint, next_attempt_at timestamptz, expires_at timestamptz, status text,
-        code text)
-), deliveries AS (
-    INSERT INTO outbox_delivery (id, message_id, lane_id, recipient, priority, next_attempt_at, expires_at, status,
-        code, attempt, tries, rescues, resent)
-    SELECT id, message_id, lane_id, recipient, priority, next_attempt_at, expires_at, status, code, 0, 0, 0, false
-    FROM given
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'accepted', status, code, %(actor)s FROM given
-)
-UPDATE outbox_lane AS l SET wake_at = seen.due, naps = 0,
-    state = CASE WHEN seen.due <= ao_now() THEN 'awake' ELSE l.state END
-FROM (
-    SELECT o.id, o.wake_at, o.state, due.at AS due FROM outbox_lane AS o
-    JOIN (SELECT lane_id, min(next_attempt_at) AS at FROM given WHERE status = 'queued' GROUP BY lane_id) AS due
-      ON due.lane_id = o.id
-    ORDER BY o.id FOR KEY SHARE OF o
-) AS seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.due
-"""
-
-ENTER_ATTACHMENTS: Final[LiteralString] = """
-INSERT INTO outbox_attachment (message_id, ordinal, filename, content_type, content_id, content)
-SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::text[], %s::bytea[])
-"""
-
-# The share lock is what LULL looks for: a lane is not put to sleep beside an accept that it cannot see yet, and an
-# accept that meets a LULL waits for it and sees what it wrote. In the order of their keys, since two batches that wake
-# the same lanes must not wait for each other.
-WAKE: Final[LiteralString] = """
-WITH due AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS t (id, at)),
-seen AS (
-    SELECT l.id, l.wake_at, l.state, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l
-)
-UPDATE outbox_lane AS l SET wake_at = seen.at, naps = 0,
-    state = CASE WHEN seen.at <= ao_now() THEN 'awake' ELSE l.state END
-FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.at
-"""
-
-# -- claiming ------------------------------------------------------------------------------------------------
-
-CLAIM: Final[LiteralString] = """
-SELECT c.id, c.message_id, c.attempt, c.tries, c.recipient, c.expires_at, l.domain_id, l.provider, l.tier, l.scopes,
-       l.agent_id, a.name AS agent, a.exempt, ao_now() AS now
-FROM ao_claim(%(session)s, %(tier)s, %(limit)s, %(lanes)s, %(last)s, %(naps)s::float8[], %(never)s) AS c
-JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
-"""
-
-NEXT_WAKE: Final[LiteralString] = """
-SELECT extract(epoch FROM min(at) - ao_now())::float8 AS seconds FROM (
-    SELECT (SELECT ao_now() FROM outbox_lane WHERE tier = t.tier AND state = 'awake' LIMIT 1) AS at
-    FROM (VALUES (0), (1)) AS t (tier)
-    UNION ALL
-    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND state = 'asleep' ORDER BY wake_at LIMIT 1)
-    FROM (VALUES (0), (1)) AS t (tier)
-    UNION ALL
-    SELECT (SELECT opens_at FROM reputation_ramp WHERE opens_at IS NOT NULL ORDER BY opens_at LIMIT 1)
-) AS soonest
-"""
-
-CONTENTS: Final[LiteralString] = """
-SELECT id, header_id, created_at, expires_at, sender, addressing, subject, text, html, headers, attachment_count
-FROM outbox_message WHERE id = ANY(%s) AND size <= %s
-"""
-
-ATTACHMENTS: Final[LiteralString] = """
-SELECT message_id, filename, content_type, content_id, content FROM outbox_attachment
-WHERE message_id = ANY(%s) ORDER BY message_id, ordinal
-"""
-
-# -- clearing and settling -----------------------------------------------------------------------------------
-
-CLEAR: Final[LiteralString] = "SELECT ao_clear(%s, %s::uuid[], %s::smallint[]) AS id"
-
-# An uncertain delivery may still be settled by the attempt that was cleared: nobody else can have its number.
-SETTLE: Final[LiteralString] = """
-WITH given AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%(settled)s::json) AS g (id uuid, attempt smallint, status text, code text,
-        wait float8, spoke boolean, seconds float8, phase text, host text, address text, tls text,
-        reply_code smallint, reply text, fault text, selectors text, evidence text)
-), held AS MATERIALIZED (
-    SELECT d.id, d.status AS origin, d.cleared_at AS was_cleared_at, d.purse_id
-    FROM outbox_delivery AS d JOIN given AS g USING (id)
-    WHERE d.attempt = g.attempt AND d.session_id = %(session)s AND (d.status = 'sending' OR d.status = 'uncertain'
-          AND g.status IN ('delivered', 'relayed', 'bounced', 'deferred', 'queued'))
-    ORDER BY d.id FOR UPDATE OF d
-), moved AS (
-    UPDATE outbox_delivery AS d SET
-        status = g.status,
-        code = g.code,
-        next_attempt_at = CASE
-            WHEN g.wait IS NOT NULL THEN ao_now() + g.wait * interval '1 second'
-            WHEN g.status = 'uncertain' AND s.resend_uncertain AND NOT d.resent THEN ao_now() + %(resend)s::interval
-            WHEN g.status = 'uncertain' THEN %(never)s
-            ELSE d.next_attempt_at END,
-        tries = d.tries + (g.status = 'deferred')::int,
-        session_id = CASE WHEN g.status = 'uncertain' THEN d.session_id END,
-        purse_id = NULL,
-        cleared_at = CASE WHEN g.status IN ('queued', 'deferred') THEN NULL ELSE d.cleared_at END,
-        finished_at = CASE WHEN g.status NOT IN ('queued', 'deferred', 'uncertain', 'held') THEN (SELECT ao_now()) END
-    FROM held, given AS g, outbox_lane AS l, reputation_stream AS s
-    WHERE d.id = held.id AND g.id = held.id AND l.id = d.lane_id AND s.id = l.stream_id
-    RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, held.origin,
-              held.was_cleared_at, held.purse_id, g.evidence,
-              held.was_cleared_at IS NOT NULL OR coalesce(g.phase = 'rcpt' AND g.reply_code >= 500, false) AS used
-), ended AS (
-    SELECT purse_id, evidence, used FROM moved
-), attempts AS (
-    INSERT INTO outbox_attempt (id, delivery_id, number, session_id, ended_at, seconds, phase, host, address, tls,
-        reply_code, reply, fault, selectors, cleared_at, outcome, code)
-    SELECT ao_uuid7(), g.id, g.attempt, %(session)s, clock_timestamp(), g.seconds, g.phase, g.host, g.address, g.tls,
-        g.reply_code, g.reply, g.fault, g.selectors, m.was_cleared_at, g.status, g.code
-    FROM moved AS m JOIN given AS g USING (id) WHERE g.spoke AND m.origin = 'sending'
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt, note)
-    SELECT ao_uuid7(), m.message_id, m.id, (SELECT ao_now()),
-        CASE WHEN m.status = 'queued' THEN 'returned' ELSE m.status END, m.status, m.code, m.attempt,
-        CASE WHEN m.origin = 'uncertain' THEN 'settled late: ' || g.reply
-             WHEN m.status = 'queued' THEN g.fault ELSE '' END
-    FROM moved AS m JOIN given AS g USING (id)
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-)
-SELECT id, lane_id, CASE WHEN status IN ('queued', 'deferred') THEN next_attempt_at END AS due,
-       CASE WHEN NOT used THEN purse_id END AS back, counted.n, (SELECT pg_notify('ao_settled', '')) AS told
-FROM moved, counted
-"""
-
-TELL_SETTLED: Final[LiteralString] = "SELECT pg_notify('ao_settled', '')"
-
-# -- taking back, ending, waking -----------------------------------------------------------------------------
-
-END_DEAD_SESSIONS: Final[LiteralString] = """
-UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL AND lease_until < clock_timestamp()
-"""
-
-# Sessions that ended lately, not only just now: a rescuer may itself have died between the two statements.
-TAKE_BACK: Final[LiteralString] = """
-WITH held AS MATERIALIZED (
-    SELECT d.id, d.session_id, d.purse_id FROM outbox_delivery AS d
-    WHERE d.session_id IN (SELECT id FROM outbox_session WHERE ended_at > clock_timestamp() - interval '1 day')
-      AND d.status = 'sending' FOR UPDATE
-), moved AS (
-    UPDATE outbox_delivery AS d SET
-        status = CASE WHEN d.cleared_at IS NOT NULL THEN 'uncertain' WHEN d.rescues + 1 >= %(poison)s THEN 'held'
-                      ELSE 'queued' END,
-        code = CASE WHEN d.cleared_at IS NOT NULL THEN 'session_lost_after_clearance'
-                    WHEN d.rescues + 1 >= %(poison)s THEN 'poison' ELSE '' END,
-        rescues = d.rescues + (d.cleared_at IS NULL)::int,
-        session_id = CASE WHEN d.cleared_at IS NOT NULL THEN d.session_id END,
-        purse_id = NULL,
-        next_attempt_at = CASE
-            WHEN d.cleared_at IS NULL THEN ao_now() + random() * (4 ^ d.rescues - 1) * interval '1 second'
-            WHEN s.resend_uncertain AND NOT d.resent THEN ao_now() + %(resend)s::interval
-            ELSE %(never)s END
-    FROM held, outbox_lane AS l, reputation_stream AS s
-    WHERE d.id = held.id AND d.session_id = held.session_id AND d.status = 'sending'
-      AND l.id = d.lane_id AND s.id = l.stream_id
-    RETURNING d.id, d.message_id, d.attempt, d.status, d.code, d.lane_id, d.next_attempt_at, d.cleared_at,
-              held.session_id, held.purse_id
-), ended AS (
-    SELECT purse_id, '' AS evidence, cleared_at IS NOT NULL AS used FROM moved
-), attempts AS (
-    INSERT INTO outbox_attempt (id, delivery_id, number, session_id, ended_at, phase, host, address, tls, reply,
-        fault, selectors, cleared_at, outcome, code)
-    SELECT ao_uuid7(), id, attempt, session_id, clock_timestamp(), 'unknown', '', '', '', '', 'session_lost', '',
-        cleared_at, status, code FROM moved
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'rescued', status, code, attempt FROM moved
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-)
-SELECT id, lane_id, status, CASE WHEN status = 'queued' THEN next_attempt_at END AS due,
-       CASE WHEN cleared_at IS NULL THEN purse_id END AS back, counted.n
-FROM moved, counted
-"""
-
-# What a living session holds without knowing: its claim was committed, and the answer lost.
-DISOWN: Final[LiteralString] = """
-WITH held AS MATERIALIZED (
-    SELECT id, purse_id FROM outbox_delivery
-    WHERE session_id = %(session)s AND status = 'sending' AND cleared_at IS NULL AND id <> ALL (%(held)s::uuid[])
-    FOR UPDATE
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = 'queued', session_id = NULL, purse_id = NULL, next_attempt_at = ao_now()
-    FROM held WHERE d.id = held.id AND d.cleared_at IS NULL
-    RETURNING d.id, d.message_id, d.lane_id, d.attempt, d.next_attempt_at, held.purse_id
-), ended AS (
-    SELECT purse_id, '' AS evidence, false AS used FROM moved
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'returned', 'queued', attempt, 'claim_lost' FROM moved
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-)
-SELECT lane_id, next_attempt_at AS due, purse_id AS back, counted.n FROM moved, counted
-"""
-
-# To the lane of the provider that its domain's mail hosts tell; made at need, like any other. What it had reserved goes
-# back: it was another provider's.
-RELANE: Final[LiteralString] = """
-WITH held AS MATERIALIZED (
-    SELECT id, lane_id, purse_id FROM outbox_delivery
-    WHERE id = %(id)s AND attempt = %(attempt)s AND session_id = %(session)s AND status = 'sending'
-      AND cleared_at IS NULL FOR UPDATE
-), lane AS (
-    INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at,
-        naps)
-    SELECT l.stream_id, l.domain_id, %(provider)s::text, l.agent_id, l.run_id, %(ramp)s,
-           array_replace(array_replace(l.scopes, 'provider:' || l.provider, 'provider:' || %(provider)s::text),
-               'domain_provider:' || d.name || '/' || l.provider,
-               'domain_provider:' || d.name || '/' || %(provider)s::text),
-           l.tier, 'awake', ao_now(), 0
-    FROM held JOIN outbox_lane AS l ON l.id = held.lane_id JOIN reputation_sendingdomain AS d ON d.id = l.domain_id
-    ON CONFLICT (run_id, provider, domain_id, stream_id, agent_id) DO UPDATE SET provider = excluded.provider
-    RETURNING id
-), moved AS (
-    UPDATE outbox_delivery AS d SET lane_id = lane.id, status = 'queued', session_id = NULL, purse_id = NULL,
-        next_attempt_at = ao_now()
-    FROM held, lane WHERE d.id = held.id
-    RETURNING d.id, d.message_id, d.lane_id, d.attempt, d.next_attempt_at, held.purse_id
-), ended AS (
-    SELECT purse_id, '' AS evidence, false AS used FROM moved
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, attempt, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'returned', 'queued', attempt, 'its provider is ' || %(provider)s::text
-    FROM moved
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-)
-SELECT lane_id, next_attempt_at AS due, purse_id AS back, counted.n FROM moved, counted
-"""
-
-EXPIRE: Final[LiteralString] = """
-WITH late AS (
-    SELECT id, status AS origin FROM outbox_delivery
-    WHERE status IN ('held', 'queued', 'deferred') AND expires_at <= ao_now()
-    ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = 'expired', finished_at = ao_now(),
-        code = CASE late.origin WHEN 'held' THEN 'approval_lapsed' ELSE 'expires_at_passed' END
-    FROM late WHERE d.id = late.id RETURNING d.id, d.message_id, d.code
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'expired', 'expired', code FROM moved
-), refunded AS (
-    SELECT ao_refund(array_agg(message_id)) AS n FROM moved WHERE code = 'approval_lapsed'
-)
-SELECT id, refunded.n FROM moved, refunded
-"""
-
-RESEND: Final[LiteralString] = """
-WITH moved AS (
-    UPDATE outbox_delivery SET status = 'queued', code = '', resent = true, session_id = NULL, cleared_at = NULL,
-        next_attempt_at = ao_now()
-    WHERE status = 'uncertain' AND next_attempt_at <= ao_now() AND NOT resent
-    RETURNING id, message_id, lane_id, next_attempt_at
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'resent', 'queued', 'stream' FROM moved
-)
-SELECT lane_id, next_attempt_at AS due FROM moved
-"""
-
-CANCEL: Final[LiteralString] = """
-WITH held AS MATERIALIZED (
-    SELECT id, purse_id FROM outbox_delivery
-    WHERE id > %(first)s AND id <= %(last)s
-      AND (status IN ('held', 'queued', 'deferred') OR status = 'sending' AND cleared_at IS NULL)
-    FOR UPDATE
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = 'cancelled', code = %(code)s, finished_at = ao_now(), session_id = NULL,
-        purse_id = NULL
-    FROM held WHERE d.id = held.id
-    RETURNING d.id, d.message_id, d.attempt, held.purse_id
-), ended AS (
-    SELECT purse_id, '' AS evidence, false AS used FROM moved
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', %(code)s, %(actor)s FROM moved
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-), refunded AS (
-    SELECT ao_refund(array_agg(message_id)) AS n FROM moved
-)
-SELECT id, purse_id AS back, counted.n + refunded.n AS n FROM moved, counted, refunded
-"""
-
-# A page of runs' messages, oldest first. Deliveries of one message are one range of the key.
-CANCEL_RUNS: Final[LiteralString] = """
-WITH page AS MATERIALIZED (
-    SELECT id FROM outbox_message WHERE run_id = ANY (%(runs)s) AND (%(after)s::uuid IS NULL OR id > %(after)s)
-    ORDER BY id LIMIT %(limit)s
-), held AS MATERIALIZED (
-    SELECT d.id, d.purse_id FROM page AS m
-    JOIN outbox_delivery AS d ON d.id > m.id AND d.id <= (left(m.id::text, 33) || 'fff')::uuid
-    WHERE d.status IN ('held', 'queued', 'deferred') OR d.status = 'sending' AND d.cleared_at IS NULL
-    FOR UPDATE OF d
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = 'cancelled', code = 'run_cancelled', finished_at = ao_now(),
-        session_id = NULL, purse_id = NULL
-    FROM held WHERE d.id = held.id
-    RETURNING d.id, d.message_id, d.attempt, held.purse_id
-), ended AS (
-    SELECT purse_id, '' AS evidence, false AS used FROM moved
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', 'run_cancelled', %(actor)s FROM moved
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-), refunded AS (
-    SELECT ao_refund(array_agg(message_id)) AS n FROM moved
-)
-SELECT (SELECT max(id::text)::uuid FROM page) AS last, (SELECT count(*) FROM moved) AS cancelled,
-       (SELECT array_agg(DISTINCT purse_id) FILTER (WHERE purse_id IS NOT NULL) FROM moved) AS purses,
-       counted.n + refunded.n AS n
-FROM counted, refunded
-"""
-
-# What a receiver says of a delivery afterwards: its signal, once, and the move it testifies if the delivery stands
-# where that begins. What came before the attempt was settled is left to CATCH_UP. No answer: it was known already.
-REPORT: Final[LiteralString] = """
-WITH held AS MATERIALIZED (
-    SELECT id, message_id, lane_id, status AS origin FROM outbox_delivery WHERE id = %(delivery)s FOR UPDATE
-), signal AS (
-    INSERT INTO outbox_signal (delivery_id, kind, at, source, reason, code, hard, status, reporter, text, early)
-    SELECT id, %(kind)s, ao_now(), %(source)s, %(reason)s, %(code)s, %(hard)s, %(enhanced)s, %(reporter)s, %(text)s,
-           %(target)s::text IS NOT NULL AND origin = ANY (%(unsettled)s)
-    FROM held ON CONFLICT (delivery_id, kind) DO NOTHING RETURNING delivery_id, early
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = %(target)s, code = %(code)s, finished_at = ao_now(), session_id = NULL
-    FROM held JOIN signal ON delivery_id = held.id WHERE d.id = held.id AND held.origin = ANY (%(origins)s)
-    RETURNING d.id, d.status
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor, note)
-    SELECT ao_uuid7(), held.message_id, held.id, ao_now(), %(kind)s, coalesce(moved.status, held.origin), %(code)s,
-           %(source)s, %(text)s
-    FROM held JOIN signal ON delivery_id = held.id LEFT JOIN moved ON moved.id = held.id WHERE NOT signal.early
-)
-SELECT l.domain_id, l.provider, moved.id IS NOT NULL AS moved, (SELECT pg_notify('ao_settled', '')) AS told
-FROM held JOIN signal ON delivery_id = held.id JOIN outbox_lane AS l ON l.id = held.lane_id
-LEFT JOIN moved ON moved.id = held.id
-"""
-
-# Reports that were faster than the settle of the attempt they are about.
-CATCH_UP: Final[LiteralString] = """
-WITH early AS (
-    SELECT d.id, s.kind, s.code, s.source, s.text
-    FROM outbox_signal AS s JOIN outbox_delivery AS d ON d.id = s.delivery_id
-    WHERE s.early AND s.at > ao_now() - interval '7 days' AND (
-        s.kind = 'bounced' AND d.status IN ('delivered', 'relayed', 'uncertain')
-        OR s.kind = 'delivered' AND d.status IN ('relayed', 'uncertain') AND NOT EXISTS (
-            SELECT FROM outbox_signal AS o WHERE o.delivery_id = s.delivery_id AND o.kind = 'bounced'))
-    LIMIT %s FOR UPDATE OF d SKIP LOCKED
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = early.kind, code = early.code, finished_at = ao_now(), session_id = NULL
-    FROM early WHERE d.id = early.id RETURNING d.id, d.message_id, d.status, d.code, early.source, early.text
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), status, status, code, source, text FROM moved
-)
-SELECT id, (SELECT pg_notify('ao_settled', '')) AS told FROM moved
-"""
-
-# Lanes that sleep on due work (an accept that was not committed for seconds), and parked ones no stop covers. The
-# recursion hops from lane to lane through delivery_due.
-ROUSE: Final[LiteralString] = """
-WITH RECURSIVE waiting AS (
-    (SELECT lane_id FROM outbox_delivery WHERE status IN ('queued', 'deferred') ORDER BY lane_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT d.lane_id FROM outbox_delivery AS d WHERE d.status IN ('queued', 'deferred')
-            AND d.lane_id > waiting.lane_id ORDER BY d.lane_id LIMIT 1)
-    FROM waiting WHERE waiting.lane_id IS NOT NULL
-)
-UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now() WHERE l.id IN (
-    SELECT o.id FROM outbox_lane AS o WHERE o.id IN (SELECT lane_id FROM waiting)
-      AND (o.state = 'asleep' AND o.wake_at > ao_now() + interval '1 minute' OR o.state = 'parked')
-      AND NOT EXISTS (SELECT FROM reputation_openstop AS s WHERE s.scope = ANY (o.scopes))
-      AND EXISTS (SELECT FROM outbox_delivery AS d WHERE d.lane_id = o.id AND d.status IN ('queued', 'deferred')
-                  AND (d.next_attempt_at < o.wake_at OR o.state = 'parked'))
-    FOR UPDATE SKIP LOCKED)
-"""
-
-# Ramps that lanes wait behind and nobody would open.
-ROUSE_SHUT: Final[LiteralString] = """
-UPDATE reputation_ramp AS r SET opens_at = ao_now()
-WHERE r.opens_at IS NULL AND EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_id = r.id AND l.state = 'shut')
-"""
-
-UNPARK: Final[LiteralString] = """
-UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now()
-WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
-  AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
-"""
-
-# What waited for a domain's records is judged again by the claim like any other, now that they are right.
-RELEASE_RECHECKED: Final[LiteralString] = """
-WITH found AS (
-    SELECT d.id FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
-    JOIN reputation_sendingdomain AS s ON s.id = l.domain_id
-    WHERE d.status = 'held' AND d.code = 'recheck' AND s.state = 'verified'
-    LIMIT %s FOR UPDATE OF d SKIP LOCKED
-), moved AS (
-    UPDATE outbox_delivery AS d
-    SET status = 'queued', code = '', next_attempt_at = greatest(d.next_attempt_at, ao_now())
-    FROM found WHERE d.id = found.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'released', 'queued', 'verification', 'the records are right again'
-    FROM moved
-)
-SELECT lane_id, next_attempt_at AS due FROM moved
-"""
-
-ANY_RAMP: Final[LiteralString] = """
-SELECT EXISTS (SELECT FROM reputation_sendingdomain WHERE preset <> 'none')
-    OR EXISTS (SELECT FROM reputation_route WHERE preset <> 'none')
-    OR EXISTS (SELECT FROM reputation_organisationaldomain WHERE preset <> 'none') AS found
-"""
-
-# An index-only scan beside the walk, as often as its own length allows.
-COUNT_WAITING: Final[LiteralString] = """
-SELECT l.ramp_id, count(*) AS n FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
-WHERE d.status IN ('queued', 'deferred') GROUP BY l.ramp_id
-"""
-
-# Lanes that wait behind their ramps may be visited again: something was given back. After the commit of the move that
-# gave it back; if we die between the two, they are visited at the next opening.
-REOPEN: Final[LiteralString] = """
-UPDATE reputation_ramp SET opens_at = ao_now() WHERE opens_at > ao_now() AND id IN (
-    SELECT r.id FROM reputation_purse AS p
-    JOIN reputation_allowance AS a ON a.id IN (p.of_domain_id, p.of_source_id, p.of_organisation_id)
-    JOIN reputation_purse AS o ON a.id IN (o.of_domain_id, o.of_source_id, o.of_organisation_id)
-    JOIN reputation_ramp AS r ON r.purse_id = o.id
-    WHERE p.id = ANY (%s))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,13 +116,13 @@ def enter(
 ) -> None:
     """Write accepted messages with their deliveries and events, and wake their lanes. In the caller's transaction."""
     fields = {"messages": _json(messages), "deliveries": _json(deliveries), "actor": actor}
-    sql.count(ENTER, fields)
+    sql.count(statements.ENTER, fields)
 
 
 def enter_attachments(parts: Sequence[tuple[UUID, int, str, str, str | None, bytes]]) -> None:
     """Write attachments (message, ordinal, filename, content type, content id, bytes). In the caller's transaction."""
     if parts:
-        sql.count(ENTER_ATTACHMENTS, [list(column) for column in zip(*parts, strict=True)])
+        sql.count(statements.ENTER_ATTACHMENTS, [list(column) for column in zip(*parts, strict=True)])
 
 
 def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: int = LANES) -> list[Claimed]:
@@ -587,7 +134,7 @@ def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: in
     fields = {"session": session, "tier": tier, "limit": limit, "lanes": lanes, "last": last_agent}
     for again in (True, False):
         taken, waiting = sql.together(
-            (CLAIM, {**fields, "naps": NAPS, "never": NEVER}), (allowance.UNOPENED, ())
+            (statements.CLAIM, {**fields, "naps": NAPS, "never": NEVER}), (allowance.UNOPENED, ())
         )
         # also when there is other work: a day that nobody opens would wait for the end of everybody else's mail
         opened = allowance.open_days([row.id for row in waiting])
@@ -598,19 +145,19 @@ def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: in
 
 def seconds_to_next() -> float | None:
     """How long until a lane may have due work: zero or less for now, None for never."""
-    seconds: float | None = sql.one(NEXT_WAKE).seconds
+    seconds: float | None = sql.one(statements.NEXT_WAKE).seconds
     return seconds
 
 
 def contents(message_ids: Iterable[UUID], largest: int) -> dict[UUID, sql.Row]:
     """The accepted content of these messages, by id; those above ``largest`` octets are left out."""
-    return {row.id: row for row in sql.rows(CONTENTS, [list(message_ids), largest])}
+    return {row.id: row for row in sql.rows(statements.CONTENTS, [list(message_ids), largest])}
 
 
 def attachments(message_ids: Iterable[UUID]) -> dict[UUID, list[sql.Row]]:
     """The attachments of these messages, in order, by message."""
     found: dict[UUID, list[sql.Row]] = {}
-    for row in sql.rows(ATTACHMENTS, [list(message_ids)]):
+    for row in sql.rows(statements.ATTACHMENTS, [list(message_ids)]):
         found.setdefault(row.message_id, []).append(row)
     return found
 
@@ -621,14 +168,14 @@ def clear(session: int, wanted: Sequence[tuple[UUID, int]]) -> set[UUID]:
     Not to be called inside a transaction: the clearance is its commit.
     """
     pairs = [list(column) for column in zip(*wanted, strict=True)]
-    return {row.id for row in sql.rows(CLEAR, [session, *pairs])}
+    return {row.id for row in sql.rows(statements.CLEAR, [session, *pairs])}
 
 
 def settle(session: int, settlements: Sequence[Settlement]) -> set[UUID]:
     """Write what became of these attempts; the answer holds those that were still ours to settle."""
     given = [{name: getattr(one, name) for name in Settlement.__slots__} for one in settlements]
     fields = {"settled": _json(given), "session": session, "resend": RESEND_AFTER, "never": NEVER}
-    moved = sql.rows(SETTLE, fields)
+    moved = sql.rows(statements.SETTLE, fields)
     # After the commit of the settle: a lane that is not woken, because we died between the two, is found by the poll.
     _wake([row for row in moved if row.due])
     _reopen(moved)
@@ -638,8 +185,10 @@ def settle(session: int, settlements: Sequence[Settlement]) -> set[UUID]:
 def rescue() -> list[sql.Row]:
     """Take back what dead sessions held: undotted is queued again, cleared is uncertain."""
     with transaction.atomic():
-        sql.count(END_DEAD_SESSIONS)
-        moved = sql.rows(TAKE_BACK, {"poison": POISON_AFTER, "resend": RESEND_AFTER, "never": NEVER})
+        sql.count(statements.END_DEAD_SESSIONS)
+        moved = sql.rows(
+            statements.TAKE_BACK, {"poison": POISON_AFTER, "resend": RESEND_AFTER, "never": NEVER}
+        )
         _wake([row for row in moved if row.due])
     _reopen(moved)
     return moved
@@ -651,7 +200,7 @@ def disown(session: int, held: Sequence[UUID]) -> int:
     To be called by that worker alone, between its claims.
     """
     with transaction.atomic():
-        moved = sql.rows(DISOWN, {"session": session, "held": list(held)})
+        moved = sql.rows(statements.DISOWN, {"session": session, "held": list(held)})
         _wake(moved)
     _reopen(moved)
     return len(moved)
@@ -662,7 +211,7 @@ def relane(session: int, one: Claimed, provider: str, domain: str) -> bool:
     ramp = allowance.ramp_of(domain, provider)
     fields = {"id": one.id, "attempt": one.attempt, "session": session, "provider": provider, "ramp": ramp}
     with transaction.atomic():
-        moved = sql.rows(RELANE, fields)
+        moved = sql.rows(statements.RELANE, fields)
         _wake(moved)
     _reopen(moved)
     return bool(moved)
@@ -671,13 +220,13 @@ def relane(session: int, one: Claimed, provider: str, domain: str) -> bool:
 def expire(limit: int = 1000) -> int:
     """End what waits past its life, at most ``limit`` deliveries; how many that were."""
     with transaction.atomic():
-        return len(sql.rows(EXPIRE, [limit]))
+        return len(sql.rows(statements.EXPIRE, [limit]))
 
 
 def resend_uncertain() -> int:
     """Queue uncertain deliveries again whose stream says so, once each; how many that were."""
     with transaction.atomic():
-        moved = sql.rows(RESEND)
+        moved = sql.rows(statements.RESEND)
         _wake(moved)
     return len(moved)
 
@@ -686,9 +235,9 @@ def cancel_message(message_id: UUID, code: str, actor: str) -> int:
     """Cancel whatever of a message is not yet cleared; how many deliveries that were."""
     fields = {"first": message_id, "last": ids.last_delivery_of(message_id), "code": code, "actor": actor}
     with transaction.atomic():
-        moved = sql.rows(CANCEL, fields)
+        moved = sql.rows(statements.CANCEL, fields)
         if moved:
-            sql.rows(TELL_SETTLED)
+            sql.rows(statements.TELL_SETTLED)
     _reopen(moved)
     return len(moved)
 
@@ -705,11 +254,11 @@ def cancel_runs(run_ids: Sequence[int], after: UUID | None, limit: int, actor: s
     """Cancel whatever of the next ``limit`` messages of these runs is not yet cleared; None if there are no more."""
     fields = {"runs": list(run_ids), "after": after, "limit": limit, "actor": actor}
     with transaction.atomic():
-        row = sql.one(CANCEL_RUNS, fields)
+        row = sql.one(statements.CANCEL_RUNS, fields)
         if row.cancelled:
-            sql.rows(TELL_SETTLED)
+            sql.rows(statements.TELL_SETTLED)
     if row.purses:
-        sql.count(REOPEN, [row.purses])
+        sql.count(statements.REOPEN, [row.purses])
     return Page(row.last, row.cancelled) if row.last else None
 
 
@@ -722,38 +271,38 @@ def report(said: Testimony) -> Heard | None:
     fields = {name: getattr(said, name) for name in Testimony.__slots__}
     settled = [str(status) for status in origins(target) if status not in UNSETTLED] if target else []
     places = {"target": target and str(target), "origins": settled, "unsettled": UNSETTLED}
-    row = sql.one(REPORT, fields | places)
+    row = sql.one(statements.REPORT, fields | places)
     return Heard(row.domain_id, row.provider, row.moved) if row else None
 
 
 def catch_up(limit: int = 1000) -> int:
     """Move what was reported before it was settled; how many deliveries that were."""
-    return len(sql.rows(CATCH_UP, [limit]))
+    return len(sql.rows(statements.CATCH_UP, [limit]))
 
 
 def release_rechecked(limit: int = 1000) -> int:
     """Queue what was held because its domain's records were wrong and are right again; how many deliveries."""
     with transaction.atomic():
-        moved = sql.rows(RELEASE_RECHECKED, [limit])
+        moved = sql.rows(statements.RELEASE_RECHECKED, [limit])
         _wake(moved)
     return len(moved)
 
 
 def tally_waiting() -> int:
     """Count what waits behind each ramp, for forecasts, if anything warms up at all; how many ramps changed."""
-    if not sql.one(ANY_RAMP).found:
+    if not sql.one(statements.ANY_RAMP).found:
         return 0
-    return outlook.tally({row.ramp_id: row.n for row in sql.rows(COUNT_WAITING)})
+    return outlook.tally({row.ramp_id: row.n for row in sql.rows(statements.COUNT_WAITING)})
 
 
 def rouse() -> int:
     """Wake lanes that were overlooked: the guarantee behind the hint; how many that were."""
-    return sql.count(ROUSE) + sql.count(ROUSE_SHUT)
+    return sql.count(statements.ROUSE) + sql.count(statements.ROUSE_SHUT)
 
 
 def unpark(scope: str) -> int:
     """Let claims visit the lanes of a resumed scope again; how many lanes that were."""
-    return sql.count(UNPARK, [scope])
+    return sql.count(statements.UNPARK, [scope])
 
 
 def _wake(lanes: Sequence[sql.Row]) -> None:
@@ -761,13 +310,13 @@ def _wake(lanes: Sequence[sql.Row]) -> None:
     for row in lanes:
         earliest[row.lane_id] = min(earliest.get(row.lane_id, row.due), row.due)
     if earliest:
-        sql.count(WAKE, [list(earliest), list(earliest.values())])
+        sql.count(statements.WAKE, [list(earliest), list(earliest.values())])
 
 
 def _reopen(moved: Sequence[sql.Row]) -> None:
     purses = {row.back for row in moved if row.back is not None}
     if purses:
-        sql.count(REOPEN, [list(purses)])
+        sql.count(statements.REOPEN, [list(purses)])
 
 
 def _json(value: object) -> str:

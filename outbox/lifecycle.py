@@ -17,7 +17,8 @@ class Status(StrEnum):
 
     ``held`` waits for a person. ``queued`` is due at ``next_attempt_at``. ``sending`` is under a worker
     session's lease; the rescuer takes it back when the session dies. ``deferred`` waits after a 4xx. The
-    others are ends, but for ``uncertain``: DATA was finished and no answer was seen.
+    others are ends, but for ``uncertain``: DATA was finished and no answer was seen, or a restore has
+    left us without knowing.
     """
 
     HELD = "held"
@@ -40,14 +41,15 @@ FINAL: Final = frozenset({S.DELIVERED, S.RELAYED, S.BOUNCED, S.EXPIRED, S.SUPPRE
 OPEN: Final = frozenset(Status) - FINAL
 
 MOVES: Final[Mapping[Status, frozenset[Status]]] = {
-    S.HELD: frozenset({S.QUEUED, S.REFUSED, S.SUPPRESSED, S.EXPIRED, S.CANCELLED}),
-    S.QUEUED: frozenset({S.SENDING, S.HELD, S.SUPPRESSED, S.CANCELLED, S.EXPIRED}),
+    # what waits becomes uncertain only when the database was restored: it may have gone out since the backup
+    S.HELD: frozenset({S.QUEUED, S.REFUSED, S.SUPPRESSED, S.EXPIRED, S.CANCELLED, S.UNCERTAIN}),
+    S.QUEUED: frozenset({S.SENDING, S.HELD, S.SUPPRESSED, S.CANCELLED, S.EXPIRED, S.UNCERTAIN}),
     S.SENDING: frozenset(
         # the last three only while the dot has provably not been sent
         {S.DELIVERED, S.RELAYED, S.DEFERRED, S.BOUNCED, S.SUPPRESSED, S.EXPIRED, S.UNCERTAIN}
         | {S.QUEUED, S.HELD, S.CANCELLED}
     ),
-    S.DEFERRED: frozenset({S.SENDING, S.HELD, S.SUPPRESSED, S.CANCELLED, S.EXPIRED}),
+    S.DEFERRED: frozenset({S.SENDING, S.HELD, S.SUPPRESSED, S.CANCELLED, S.EXPIRED, S.UNCERTAIN}),
     # a late settle by the attempt that was cleared, its own word that no byte of the dot was written, a
     # person, or a stream whose rule says so
     S.UNCERTAIN: frozenset({S.DELIVERED, S.RELAYED, S.BOUNCED, S.DEFERRED, S.QUEUED}),
@@ -64,9 +66,11 @@ LEAST_FINISHED_FIRST: Final = (
 CODES: Final[Mapping[Status, frozenset[str]]] = {
     S.HELD: frozenset(
         "first_contact new_agent run_recipients cluster_size attachment_type lookalike_domain content_lint "
-        "link_mismatch quiet_hours weak_evidence content_changed recheck poison policy".split()
+        "link_mismatch quiet_hours weak_evidence content_changed recheck poison policy set_aside".split()
     ),
-    S.UNCERTAIN: frozenset("no_reply_after_dot session_lost_after_clearance send_queue_stuck".split()),
+    S.UNCERTAIN: frozenset(
+        "no_reply_after_dot session_lost_after_clearance send_queue_stuck restored_from_backup".split()
+    ),
     S.DELIVERED: frozenset({"accepted_by_server"}),
     S.RELAYED: frozenset({"accepted_by_relay"}),
     S.BOUNCED: frozenset(

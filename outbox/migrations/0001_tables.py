@@ -102,6 +102,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Drill',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('who', models.CharField(max_length=200)),
+                ('scope', models.CharField(max_length=400)),
+                ('messages', models.PositiveIntegerField(help_text='Accepted for it.')),
+                ('sent', models.PositiveIntegerField(help_text='Cleared before the stop.')),
+                ('kept', models.PositiveIntegerField(help_text='Kept back by it.')),
+                ('after', models.PositiveIntegerField(help_text='Cleared after it: must be 0.')),
+                ('trip_seconds', models.FloatField(help_text='From the order to the commit.')),
+                ('zero_seconds', models.FloatField(help_text="From the commit to the last dot's reply.")),
+                ('heard_seconds', models.FloatField(help_text='From the commit to the last acknowledgement.', null=True)),
+                ('workers', models.PositiveSmallIntegerField()),
+                ('epoch', models.BigIntegerField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='Agent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -119,6 +137,42 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Alarm',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=40)),
+                ('key', models.CharField(blank=True, max_length=400)),
+                ('raised_at', models.DateTimeField()),
+                ('words', models.TextField()),
+                ('told_at', models.DateTimeField(help_text='When the pager took it.', null=True)),
+                ('tries', models.PositiveSmallIntegerField(default=0)),
+                ('next_try_at', models.DateTimeField(null=True)),
+                ('said', models.TextField(blank=True, help_text='Why it could not be told.')),
+                ('ended_at', models.DateTimeField(null=True)),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('told_at', None)), fields=['next_try_at'], name='alarm_untold'), models.Index(fields=['-raised_at'], name='alarm_newest')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('kind', 'key'), name='alarm_raised_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Audit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('who', models.CharField(max_length=200)),
+                ('act', models.CharField(max_length=60)),
+                ('subject', models.CharField(blank=True, max_length=400)),
+                ('detail', models.JSONField(default=dict)),
+                ('previous', models.BinaryField(max_length=32)),
+                ('digest', models.BinaryField(max_length=32)),
+            ],
+            options={
+                'verbose_name_plural': 'audit',
+                'indexes': [models.Index(fields=['subject', '-id'], name='audit_of_subject'), models.Index(fields=['who', '-id'], name='audit_of_person')],
+            },
+        ),
+        migrations.CreateModel(
             name='Budget',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -131,6 +185,24 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['opens_at'], name='budget_age')],
                 'constraints': [models.UniqueConstraint(fields=('kind', 'key', 'opens_at'), name='one_budget_per_window'), models.CheckConstraint(condition=models.Q(('kind__in', ['run', 'agent_hour', 'agent_day', 'root_runs'])), name='budget_kind_known')],
             },
+        ),
+        migrations.CreateModel(
+            name='Endpoint',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.SlugField(max_length=63, unique=True)),
+                ('url', models.URLField(max_length=500)),
+                ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, help_text='Empty: all.', size=None)),
+                ('secret_sealed', models.BinaryField()),
+                ('old_secret_sealed', models.BinaryField(default=b'', help_text='Signs too while it rotates.')),
+                ('old_until', models.DateTimeField(blank=True, null=True)),
+                ('enabled', models.BooleanField(default=True)),
+                ('disabled_at', models.DateTimeField(blank=True, null=True)),
+                ('disabled_why', models.TextField(blank=True)),
+                ('failing_since', models.DateTimeField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('stream', models.ForeignKey(blank=True, help_text='Empty: of all.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='reputation.stream')),
+            ],
         ),
         migrations.CreateModel(
             name='Quarantine',
@@ -149,6 +221,20 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'quarantine',
                 'indexes': [models.Index(fields=['at'], name='quarantine_age')],
                 'constraints': [models.UniqueConstraint(fields=('envelope_to', 'digest'), name='quarantined_once'), models.CheckConstraint(condition=models.Q(('why__in', ['unreadable', 'unknown', 'person', 'dmarc', 'tlsrpt'])), name='quarantine_why_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RefusedPosts',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('minute', models.DateTimeField()),
+                ('agent_id', models.BigIntegerField()),
+                ('code', models.CharField(max_length=40)),
+                ('posts', models.PositiveIntegerField()),
+            ],
+            options={
+                'verbose_name_plural': 'refused posts',
+                'constraints': [models.UniqueConstraint(fields=('minute', 'agent_id', 'code'), name='one_count_of_refusals')],
             },
         ),
         migrations.CreateModel(
@@ -195,6 +281,19 @@ class Migration(migrations.Migration):
                 ('stream', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.stream')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.run')),
             ],
+        ),
+        migrations.CreateModel(
+            name='SeenEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('provider', models.CharField(max_length=32)),
+                ('event_id', models.CharField(max_length=200)),
+                ('at', models.DateTimeField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['at'], name='seen_event_age')],
+                'constraints': [models.UniqueConstraint(fields=('provider', 'event_id'), name='event_seen_once')],
+            },
         ),
         migrations.CreateModel(
             name='Session',
@@ -289,6 +388,29 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['agent', 'returns', 'operator'])), name='key_kind_known'), models.CheckConstraint(condition=models.Q(models.Q(('agent__isnull', False), ('kind', 'agent')), models.Q(('agent__isnull', True), models.Q(('kind', 'agent'), _negated=True)), _connector='OR'), name='agent_keys_have_an_agent')],
             },
         ),
+        migrations.CreateModel(
+            name='Notice',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('kind', models.CharField(max_length=40)),
+                ('subject', models.CharField(max_length=400)),
+                ('event_id', models.CharField(help_text='The webhook-id: the same at every attempt.', max_length=60)),
+                ('at', models.DateTimeField()),
+                ('data', models.JSONField()),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('sending', 'Sending'), ('taken', 'Taken'), ('given_up', 'Given Up')], default='waiting', max_length=8)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('next_attempt_at', models.DateTimeField()),
+                ('leased_until', models.DateTimeField(null=True)),
+                ('status', models.PositiveSmallIntegerField(help_text='HTTP status of the last attempt.', null=True)),
+                ('said', models.TextField(blank=True, help_text='What went wrong at the last attempt.')),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('endpoint', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='outbox.endpoint')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['next_attempt_at'], name='notice_due'), models.Index(condition=models.Q(('state__in', ['waiting', 'sending'])), fields=['endpoint', 'subject', 'id'], name='notice_before'), models.Index(condition=models.Q(('state', 'sending')), fields=['leased_until'], name='notice_leased'), models.Index(fields=['endpoint', '-id'], name='notice_of_endpoint')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'sending', 'taken', 'given_up'])), name='notice_state_known')],
+            },
+        ),
         migrations.AddConstraint(
             model_name='run',
             constraint=models.UniqueConstraint(fields=('agent', 'name'), name='run_names_are_unique_per_agent'),
@@ -355,11 +477,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'held'), _negated=True), ('code__in', ['attachment_type', 'cluster_size', 'content_changed', 'content_lint', 'first_contact', 'link_mismatch', 'lookalike_domain', 'new_agent', 'poison', 'policy', 'quiet_hours', 'recheck', 'run_recipients', 'weak_evidence']), _connector='OR'), name='delivery_held_code'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'held'), _negated=True), ('code__in', ['attachment_type', 'cluster_size', 'content_changed', 'content_lint', 'first_contact', 'link_mismatch', 'lookalike_domain', 'new_agent', 'poison', 'policy', 'quiet_hours', 'recheck', 'run_recipients', 'set_aside', 'weak_evidence']), _connector='OR'), name='delivery_held_code'),
         ),
         migrations.AddConstraint(
             model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'uncertain'), _negated=True), ('code__in', ['no_reply_after_dot', 'send_queue_stuck', 'session_lost_after_clearance']), _connector='OR'), name='delivery_uncertain_code'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'uncertain'), _negated=True), ('code__in', ['no_reply_after_dot', 'restored_from_backup', 'send_queue_stuck', 'session_lost_after_clearance']), _connector='OR'), name='delivery_uncertain_code'),
         ),
         migrations.AddConstraint(
             model_name='delivery',

@@ -184,10 +184,11 @@ BEGIN
     FOR story IN
         SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
-          AND c.relname ~ '^(outbox_(message|attachment|attempt|event|signal)(_.*)?|reputation_(switchevent|switchnote|resumeproposal|rampevent|keyevent))$'
+          AND c.relname ~ '^(outbox_(message|attachment|attempt|event|signal|audit)(_.*)?|reputation_(switchevent|switchnote|resumeproposal|rampevent|keyevent|judgement))$'
     LOOP
         EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', story, application);
     END LOOP;
+    EXECUTE format('GRANT UPDATE (epoch) ON reputation_judgement TO %I', application);
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON outbox_clockshift, django_migrations FROM %I', application);
 END
 $$;

@@ -2,7 +2,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import reputation.models
+import reputation.models.lanes
 from django.db import migrations, models
 
 
@@ -33,6 +33,21 @@ class Migration(migrations.Migration):
                 ('refused', models.PositiveIntegerField(db_default=0, help_text='Refused for reputation, policy or authentication.')),
                 ('complained', models.PositiveIntegerField(db_default=0)),
             ],
+        ),
+        migrations.CreateModel(
+            name='Evidence',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('stream', models.CharField(max_length=63)),
+                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=400), size=None)),
+                ('provider', models.CharField(max_length=32)),
+                ('trials', models.PositiveIntegerField()),
+                ('events', models.JSONField(default=list)),
+            ],
+            options={
+                'verbose_name_plural': 'evidence',
+            },
         ),
         migrations.CreateModel(
             name='FullMailbox',
@@ -79,6 +94,36 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'provider suffixes',
+            },
+        ),
+        migrations.CreateModel(
+            name='Incident',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('provider', models.CharField(max_length=32)),
+                ('began_at', models.DateTimeField()),
+                ('until', models.DateTimeField()),
+                ('why', models.TextField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['provider', '-until'], name='incident_of_provider')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Judgement',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(max_length=400)),
+                ('rule', models.CharField(max_length=40)),
+                ('strength', models.CharField(choices=[('weak', 'weak: new mail is held for a person'), ('cleared', 'weak no more'), ('strong', 'strong: the scope is closed'), ('at_once', 'at once: a provider said it on our own connection')], max_length=8)),
+                ('at', models.DateTimeField()),
+                ('why', models.TextField()),
+                ('arithmetic', models.JSONField(default=dict)),
+                ('epoch', models.BigIntegerField(help_text='The trip that followed.', null=True)),
+            ],
+            options={
+                'indexes': [models.Index(fields=['scope', '-id'], name='judgement_of_scope'), models.Index(condition=models.Q(('epoch__isnull', True), ('strength__in', ['strong', 'at_once'])), fields=['id'], name='judgement_undone')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('strength__in', ['weak', 'cleared', 'strong', 'at_once'])), name='judgement_strength_known')],
             },
         ),
         migrations.CreateModel(
@@ -262,7 +307,7 @@ class Migration(migrations.Migration):
                 ('time_zone', models.CharField(default='UTC', help_text='Where its sending hours are.', max_length=64)),
                 ('opens_hour', models.PositiveSmallIntegerField(default=0, help_text='First hour of the day in which it sends.')),
                 ('closes_hour', models.PositiveSmallIntegerField(default=24, help_text='The hour at which it stops, up to 24.')),
-                ('sending_days', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), default=reputation.models.every_day, help_text='1 is Monday, 7 Sunday.', size=None)),
+                ('sending_days', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), default=reputation.models.lanes.every_day, help_text='1 is Monday, 7 Sunday.', size=None)),
                 ('postal_address', models.TextField(blank=True, default='', help_text='Stands below every message, unless the stream is transactional: laws on commercial mail demand it.', max_length=500)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
@@ -274,6 +319,32 @@ class Migration(migrations.Migration):
             model_name='sendingdomain',
             name='stream',
             field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='domain', to='reputation.stream'),
+        ),
+        migrations.CreateModel(
+            name='Numbers',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('bounce_line', models.FloatField(default=0.02, help_text='Share of recipient bounces that is still healthy.')),
+                ('bounce_bad', models.FloatField(default=0.08, help_text='Share that the running sum is tuned to find.')),
+                ('bounce_window', models.PositiveIntegerField(default=500, help_text='Outcomes looked back on.')),
+                ('complaint_line', models.FloatField(default=0.001)),
+                ('complaint_bad', models.FloatField(default=0.005)),
+                ('complaint_window', models.PositiveIntegerField(default=2000)),
+                ('unsubscribe_line', models.FloatField(default=0.01, help_text='Above it new mail waits for a person.')),
+                ('events', models.PositiveSmallIntegerField(default=4, help_text='So many at least before anything is closed.')),
+                ('complaint_domains', models.PositiveSmallIntegerField(default=3, help_text='Complaints from so many registrable domains, unless a provider vouches for them.')),
+                ('per_domain', models.PositiveSmallIntegerField(default=3, help_text='Bounces of one destination domain that count in a window: real ones clump.')),
+                ('running_sum', models.FloatField(default=8.0, help_text='How high the running sum must rise.')),
+                ('unknown_of_first', models.PositiveSmallIntegerField(default=5, help_text="More unknown users than this among a run's first messages close the run.")),
+                ('first', models.PositiveSmallIntegerField(default=20, help_text='How many messages of a run are its first.')),
+                ('version', models.PositiveIntegerField(default=1)),
+                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('changed_by', models.CharField(blank=True, max_length=200)),
+                ('stream', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='numbers', to='reputation.stream')),
+            ],
+            options={
+                'verbose_name_plural': 'numbers',
+            },
         ),
         migrations.CreateModel(
             name='Suppression',
@@ -326,6 +397,46 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Reopening',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(max_length=400)),
+                ('who', models.CharField(max_length=200)),
+                ('why', models.TextField()),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('state', models.CharField(choices=[('checking', 'what waits is looked at again'), ('open', 'Open'), ('confirmed', 'confirmed by a second person'), ('closed', 'closed again: nobody confirmed it'), ('abandoned', 'given up before it opened')], default='checking', max_length=9)),
+                ('whole', models.BooleanField(default=False, help_text='To where it stood before, not in steps.')),
+                ('glass', models.BooleanField(default=False)),
+                ('looked', models.PositiveIntegerField(default=0, help_text='Deliveries looked at again so far.')),
+                ('of', models.PositiveIntegerField(help_text='How many there were to look at.', null=True)),
+                ('last', models.UUIDField(help_text='How far the look has come.', null=True)),
+                ('fates', models.JSONField(default=dict, help_text='What became of those looked at, by status.')),
+                ('opened_at', models.DateTimeField(null=True)),
+                ('resumed_epoch', models.BigIntegerField(null=True)),
+                ('closes_at', models.DateTimeField(null=True)),
+                ('confirmed_by', models.CharField(blank=True, max_length=200)),
+                ('event', models.ForeignKey(help_text='The trip it undoes.', on_delete=django.db.models.deletion.PROTECT, related_name='reopenings', to='reputation.switchevent')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Purge',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(max_length=400)),
+                ('who', models.CharField(max_length=200)),
+                ('why', models.TextField()),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('until', models.DateTimeField(help_text='Until then it can be undone.')),
+                ('state', models.CharField(choices=[('setting', 'being set aside'), ('aside', 'set aside; can be undone'), ('undoing', 'being put back'), ('undone', 'Undone'), ('ending', 'being cancelled'), ('done', 'cancelled for good')], default='setting', max_length=7)),
+                ('deliveries', models.PositiveIntegerField(default=0, help_text='How many were set aside.')),
+                ('undone_by', models.CharField(blank=True, max_length=200)),
+                ('event', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='purges', to='reputation.switchevent')),
+            ],
+            options={
+                'permissions': [('purge_switch', 'Can purge what waits behind a stop')],
+            },
+        ),
+        migrations.CreateModel(
             name='SwitchNote',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -348,6 +459,39 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'TLS policies',
                 'constraints': [models.CheckConstraint(condition=models.Q(('mode__in', ['none', 'testing', 'enforce'])), name='tls_mode_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Watch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(max_length=400)),
+                ('signal', models.CharField(choices=[('bounces', 'Bounces'), ('complaints', 'Complaints'), ('unsubscribes', 'Unsubscribes')], max_length=12)),
+                ('stream', models.CharField(max_length=63)),
+                ('trials', models.PositiveBigIntegerField(default=0, help_text='Outcomes since it began.')),
+                ('events', models.JSONField(default=list)),
+                ('weak_since', models.DateTimeField(help_text='New mail is held for a person since then.', null=True)),
+                ('touched_at', models.DateTimeField()),
+            ],
+            options={
+                'verbose_name_plural': 'watches',
+                'indexes': [models.Index(condition=models.Q(('weak_since__isnull', False)), fields=['scope'], name='watch_weak'), models.Index(fields=['touched_at'], name='watch_age')],
+                'constraints': [models.UniqueConstraint(fields=('scope', 'signal'), name='one_watch_per_scope_and_signal'), models.CheckConstraint(condition=models.Q(('signal__in', ['bounces', 'complaints', 'unsubscribes'])), name='watch_signal_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Witness',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(max_length=400)),
+                ('reason', models.CharField(max_length=40)),
+                ('organisation', models.CharField(help_text='The registrable domain that said so.', max_length=253)),
+                ('at', models.DateTimeField()),
+                ('reply', models.TextField(blank=True)),
+            ],
+            options={
+                'verbose_name_plural': 'witnesses',
+                'constraints': [models.UniqueConstraint(fields=('scope', 'reason', 'organisation'), name='one_witness_of_a_kind')],
             },
         ),
         migrations.AddIndex(
@@ -439,8 +583,44 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('state__in', ['enrolled', 'verified', 'degraded', 'retired'])), name='domain_state_known'),
         ),
         migrations.AddConstraint(
+            model_name='numbers',
+            constraint=models.UniqueConstraint(fields=('stream',), name='one_set_of_numbers', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='numbers',
+            constraint=models.CheckConstraint(condition=models.Q(('bounce_bad__lt', 1), ('bounce_line__gt', 0), ('bounce_line__lt', models.F('bounce_bad')), ('complaint_bad__lt', 1), ('complaint_line__gt', 0), ('complaint_line__lt', models.F('complaint_bad')), ('running_sum__gt', 0), ('unsubscribe_line__gt', 0), ('unsubscribe_line__lt', 1)), name='numbers_in_order'),
+        ),
+        migrations.AddConstraint(
             model_name='resumeproposal',
             constraint=models.CheckConstraint(condition=models.Q(('why__regex', '\\S')), name='resumeproposal_says_why'),
+        ),
+        migrations.AddIndex(
+            model_name='reopening',
+            index=models.Index(condition=models.Q(('state', 'checking'), models.Q(('glass', True), ('state', 'open')), _connector='OR'), fields=['state'], name='reopening_tended'),
+        ),
+        migrations.AddConstraint(
+            model_name='reopening',
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'checking')), fields=('scope',), name='one_reopening_at_a_time'),
+        ),
+        migrations.AddConstraint(
+            model_name='reopening',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['checking', 'open', 'confirmed', 'closed', 'abandoned'])), name='reopening_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='reopening',
+            constraint=models.CheckConstraint(condition=models.Q(('why__regex', '\\S')), name='reopening_says_why'),
+        ),
+        migrations.AddIndex(
+            model_name='purge',
+            index=models.Index(condition=models.Q(('state__in', ['undone', 'done']), _negated=True), fields=['state'], name='purge_tended'),
+        ),
+        migrations.AddConstraint(
+            model_name='purge',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['setting', 'aside', 'undoing', 'undone', 'ending', 'done'])), name='purge_state_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='purge',
+            constraint=models.CheckConstraint(condition=models.Q(('why__regex', '\\S')), name='purge_says_why'),
         ),
         migrations.AddConstraint(
             model_name='switchnote',

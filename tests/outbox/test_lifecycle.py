@@ -16,10 +16,10 @@ from outbox.lifecycle import (
 )
 
 ARROWS = {
-    "held": "queued refused suppressed expired cancelled",
-    "queued": "sending held suppressed cancelled expired",
+    "held": "queued refused suppressed expired cancelled uncertain",
+    "queued": "sending held suppressed cancelled expired uncertain",
     "sending": "delivered relayed deferred bounced suppressed expired uncertain queued held cancelled",
-    "deferred": "sending held suppressed cancelled expired",
+    "deferred": "sending held suppressed cancelled expired uncertain",
     "uncertain": "delivered relayed bounced deferred queued",
     "relayed": "delivered bounced",
     "delivered": "bounced",

@@ -1,14 +1,7 @@
-"""Tables only. States belong to ``lifecycle``, moves to ``ledger``.
-
-``Message`` is content accepted once; ``Delivery`` is one recipient and owns the state, in a narrow hot table;
-a ``Lane`` holds the scope keys its deliveries share; ``Attempt`` is written once, when it is settled or
-rescued; ``Event`` is append-only. Content, attempts and events are partitioned by their UUIDv7 keys (the
-migration writes their SQL) and carry no database foreign keys: a partition can be dropped without asking.
-"""
+"""What is sent: content accepted once, one row per recipient, and their story."""
 
 from typing import Final
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -16,120 +9,12 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from outbox.lifecycle import CODES, FINAL, Status
+from outbox.models.agents import Agent, Run
 from reputation.models import Purse, Ramp, SendingDomain, Stream
 
 STATUSES: Final = [(str(status), str(status)) for status in Status]
 WAITING: Final = ["queued", "deferred"]
 FINALS: Final = sorted(str(status) for status in FINAL)
-
-
-class Agent(models.Model):
-    """The program that sends. Its name is part of scope keys, so it never changes."""
-
-    name = models.SlugField(max_length=63, unique=True)
-    stream = models.ForeignKey(Stream, on_delete=models.PROTECT, related_name="agents")
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
-    enabled = models.BooleanField(default=True)
-    exempt = models.BooleanField(
-        default=False, help_text="For trying and loading: rules that hold or limit do not apply."
-    )
-    requests_per_minute = models.PositiveIntegerField(default=600)
-    recipients_per_message = models.PositiveIntegerField(default=5)
-    recipients_per_hour = models.PositiveIntegerField(default=20)
-    recipients_per_day = models.PositiveIntegerField(default=100)
-    recipients_per_run = models.PositiveIntegerField(default=50)
-    created_at = models.DateTimeField(db_default=Now())
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ApiKey(models.Model):
-    """A credential, stored as a hash. Agent keys belong to an agent; returns and operator keys to nobody."""
-
-    class Kind(models.TextChoices):
-        AGENT = "agent"
-        RETURNS = "returns"
-        OPERATOR = "operator"
-
-    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, blank=True, related_name="keys")
-    kind = models.CharField(max_length=8, choices=Kind, default=Kind.AGENT)
-    name = models.CharField(max_length=100, blank=True)
-    prefix = models.CharField(max_length=16, unique=True)
-    secret_hash = models.BinaryField(editable=False)
-    scopes = ArrayField(models.CharField(max_length=8), default=list)
-    created_at = models.DateTimeField(db_default=Now())
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        verbose_name = "API key"
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(kind__in=["agent", "returns", "operator"]), name="key_kind_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(kind="agent", agent__isnull=False) | Q(agent__isnull=True) & ~Q(kind="agent"),
-                name="agent_keys_have_an_agent",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"ao_live_{self.prefix}_…"
-
-
-class Run(models.Model):
-    """One task an agent works on. Its parent is fixed at first sight."""
-
-    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="runs")
-    name = models.CharField(max_length=128)
-    parent = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
-    )
-    lineage = ArrayField(models.CharField(max_length=128), help_text="Names from the root to this run.")
-    on_behalf_of = models.CharField(max_length=200, blank=True)
-    purpose = models.CharField(max_length=500, blank=True)
-    created_at = models.DateTimeField(db_default=Now())
-    cancelled_at = models.DateTimeField(null=True, blank=True)
-    recipients_limit = models.PositiveIntegerField(
-        null=True, blank=True, help_text="A budget below what it would have, as its agent wished."
-    )
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["agent", "name"], name="run_names_are_unique_per_agent")
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Budget(models.Model):
-    """What was accepted of one limit in one window of time. Only ``ao_spend`` and ``ao_refund`` write here."""
-
-    kind = models.CharField(max_length=12)
-    key = models.CharField(max_length=160)
-    opens_at = models.DateTimeField()
-    used = models.PositiveIntegerField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["kind", "key", "opens_at"], name="one_budget_per_window"),
-            models.CheckConstraint(
-                condition=Q(kind__in=["run", "agent_hour", "agent_day", "root_runs"]),
-                name="budget_kind_known",
-            ),
-        ]
-        indexes = [
-            # forget: windows long closed
-            models.Index(fields=["opens_at"], name="budget_age")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.key}"
 
 
 class Lane(models.Model):
@@ -426,94 +311,3 @@ class Answer(models.Model):
 
     def __str__(self) -> str:
         return self.key
-
-
-class Signal(models.Model):
-    """What a receiver said of a delivery after it had taken it. Each kind counts once for a delivery, ever.
-
-    Append-only. A bounce that came before its delivery was settled waits here until ``ledger.catch_up`` acts on it.
-    """
-
-    class Kind(models.TextChoices):
-        BOUNCED = "bounced"
-        DELIVERED = "delivered", "delivered: a relay's report"
-        DELAYED = "delayed"
-        COMPLAINED = "complained"
-        UNSUBSCRIBED = "unsubscribed"
-
-    delivery = models.ForeignKey(
-        Delivery, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="signals"
-    )
-    kind = models.CharField(max_length=12, choices=Kind)
-    at = models.DateTimeField()
-    source = models.CharField(max_length=32, help_text="Which door it came through.")
-    reason = models.CharField(max_length=32, help_text="Why, in the closed list of outbox.reports.")
-    code = models.TextField(blank=True, help_text="The final code it gives its delivery.")
-    hard = models.BooleanField(default=False, help_text="The address is gone for good.")
-    status = models.CharField(max_length=16, blank=True, help_text="Enhanced status code, RFC 3463.")
-    reporter = models.CharField(max_length=255, blank=True, help_text="Who says so, by its own word.")
-    text = models.TextField(blank=True)
-    early = models.BooleanField(default=False, help_text="It came before its delivery was settled.")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["delivery", "kind"], name="one_signal_of_a_kind"),
-            models.CheckConstraint(
-                condition=Q(kind__in=["bounced", "delivered", "delayed", "complained", "unsubscribed"]),
-                name="signal_kind_known",
-            ),
-        ]
-        # catch up: what has yet to move its delivery
-        indexes = [models.Index(fields=["at"], condition=Q(early=True), name="signal_early")]
-
-    def __str__(self) -> str:
-        return self.kind
-
-
-class Quarantine(models.Model):
-    """A message that came in and is for a person: it could not be read, or was written to one. Kept for 30 days."""
-
-    class Why(models.TextChoices):
-        UNREADABLE = "unreadable", "breaks a parser"
-        UNKNOWN = "unknown", "no report we know"
-        PERSON = "person", "to postmaster or abuse"
-        DMARC = "dmarc", "DMARC report"
-        TLSRPT = "tlsrpt", "TLS report"
-
-    at = models.DateTimeField()
-    source = models.CharField(max_length=32)
-    envelope_to = models.CharField(max_length=320)
-    why = models.CharField(max_length=12, choices=Why)
-    detail = models.TextField(blank=True)
-    delivery_id = models.UUIDField(null=True, blank=True, help_text="Whose return-path it came to.")
-    digest = models.BinaryField(max_length=32, help_text="SHA-256 of the content.")
-    content = models.BinaryField()
-
-    class Meta:
-        verbose_name_plural = "quarantine"
-        constraints = [
-            models.UniqueConstraint(fields=["envelope_to", "digest"], name="quarantined_once"),
-            models.CheckConstraint(
-                condition=Q(why__in=["unreadable", "unknown", "person", "dmarc", "tlsrpt"]),
-                name="quarantine_why_known",
-            ),
-        ]
-        indexes = [models.Index(fields=["at"], name="quarantine_age")]  # forget: the oldest first
-
-    def __str__(self) -> str:
-        return self.envelope_to
-
-
-class ReturnCount(models.Model):
-    """How many messages came in through one door on one day and ended so: what forgeries leave behind."""
-
-    day = models.DateField()
-    source = models.CharField(max_length=32)
-    end = models.CharField(max_length=16)
-    messages = models.PositiveBigIntegerField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["day", "source", "end"], name="one_count_of_returns")]
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.source} {self.end}"
