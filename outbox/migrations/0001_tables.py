@@ -120,6 +120,16 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Vigil',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('judged_at', models.DateTimeField()),
+                ('who', models.CharField(help_text='The process that judged them.', max_length=200)),
+                ('failed', models.TextField(blank=True, help_text='Conditions that could not be judged.')),
+                ('beat_at', models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Agent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -332,6 +342,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'deliveries',
+                'permissions': [('settle_delivery', 'Can decide what became of uncertain deliveries')],
             },
         ),
         migrations.CreateModel(

@@ -9,7 +9,7 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
 from outbox.models.messages import Answer, Attachment, Attempt, Delivery, Event, Lane, Message, Session
 from outbox.models.returned import Quarantine, ReturnCount, Signal
-from outbox.models.watching import Alarm, Audit, Drill, RefusedPosts, SeenEvent
+from outbox.models.watching import Alarm, Audit, Drill, RefusedPosts, SeenEvent, Vigil
 from outbox.models.webhooks import Endpoint, Notice
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "SeenEvent",
     "Session",
     "Signal",
+    "Vigil",
 ]

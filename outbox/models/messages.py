@@ -187,6 +187,7 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
+        permissions = [("settle_delivery", "Can decide what became of uncertain deliveries")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=[str(s) for s in Status]), name="delivery_status_known"

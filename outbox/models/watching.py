@@ -35,6 +35,18 @@ class Alarm(models.Model):
         return f"{self.kind} {self.key}"
 
 
+class Vigil(models.Model):
+    """One row: when the conditions for alarms were last judged, and when the world was last told that they are."""
+
+    judged_at = models.DateTimeField()
+    who = models.CharField(max_length=200, help_text="The process that judged them.")
+    failed = models.TextField(blank=True, help_text="Conditions that could not be judged.")
+    beat_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"vigil of {self.judged_at}"
+
+
 class Drill(models.Model):
     """A rehearsed stop: a canary stream was tripped under load, and the time until its last dot measured."""
 
