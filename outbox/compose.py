@@ -20,6 +20,7 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 from email.utils import getaddresses
 
+from outbox import esp_marks
 from outbox.addresses import BadText, Mailbox, check_text
 from outbox.footers import Footer, below_html, below_text
 from outbox.headers import address_value, check_header, check_message_id, date_value, text_value
@@ -39,7 +40,7 @@ __all__ = [
     "text_from_html",
 ]
 
-DELIVERY_HEADERS = ("X-AO-Ref", "Feedback-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
+DELIVERY_HEADERS = ("X-AO-Ref", "Feedback-ID", "List-Unsubscribe", "List-Unsubscribe-Post", *esp_marks.FIELDS)
 """What `for_delivery` may add, each at most once."""
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"

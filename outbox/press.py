@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from outbox import ledger, unsubscribes, verp
+from outbox import esp_marks, ledger, unsubscribes, verp
 from outbox.addresses import Mailbox
 from outbox.compose import Attachment, Composed, Content, check, compose, for_delivery
 from outbox.delivery import Envelope, Places, Route, Security
@@ -152,9 +152,8 @@ def envelope(job: Job) -> Envelope:
     token = verp.make_token(claimed.id, (claimed.expires_at + TESTIMONY).date(), _verp_key())
     way_out = _way_out(claimed, standing)
     composed, body_hash = job.sheet.composed(way_out.footer if way_out else None)
-    own = for_delivery(
-        composed, token, _feedback_id(claimed.agent, standing), way_out.headers if way_out else ()
-    )
+    extra = (*(way_out.headers if way_out else ()), *esp_marks.mark(standing.service, token))
+    own = for_delivery(composed, token, _feedback_id(claimed.agent, standing), extra)
     stamp = int(claimed.now.timestamp())
     signatures = signing.sign(own.headers, own.body, job.signers, stamp, bh=body_hash)
     return Envelope(

@@ -95,7 +95,15 @@ class RouteAdmin(FixedOnce):
         ),
         (
             "What the relay does",
-            {"fields": ("keeps_envelope_sender", "keeps_message_id", "signs_itself", "spf_include")},
+            {
+                "fields": (
+                    "service",
+                    "keeps_envelope_sender",
+                    "keeps_message_id",
+                    "signs_itself",
+                    "spf_include",
+                )
+            },
         ),
         ("Warming up of the source address", {"fields": ("preset", "own_steps", "target")}),
     )

@@ -14,7 +14,7 @@ SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls,
        (d.preset, r.preset, o.preset) <> ('none', 'none', 'none') AS warming, d.default_sender, s.name AS stream,
        s.id AS stream_id, s.postal_address, s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo,
        r.host, r.port, r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address,
-       r.signs_itself,
+       r.signs_itself, r.service,
        (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, k.id) ORDER BY k.algorithm DESC)
         FROM reputation_signingkey AS k WHERE k.domain_id = d.id AND k.state = 'active') AS keys
 FROM reputation_sendingdomain AS d
@@ -53,6 +53,7 @@ class Standing:
     password_sealed: bytes
     source_address: str
     signs_itself: bool
+    service: str
     require_tls: bool
     warming: bool
     keys: tuple[tuple[str, str, int], ...]
@@ -97,6 +98,7 @@ def _standing(row: sql.Row) -> Standing:
         password_sealed=bytes(row.password_sealed),
         source_address=row.source_address or "",
         signs_itself=row.signs_itself,
+        service=row.service,
         require_tls=row.require_tls,
         warming=row.warming,
         keys=wanted,

@@ -1,5 +1,7 @@
 """Where mail leaves from: streams, routes, organisational and sending domains. What of it warms up."""
 
+from typing import Final
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -94,12 +96,45 @@ class Stream(models.Model):
         return self.name
 
 
+SERVICES: Final = (
+    *(
+        "amazon_ses",
+        "brevo",
+        "mailersend",
+        "mailgun",
+        "mailjet",
+        "mailtrap",
+        "mandrill",
+        "postal",
+        "postmark",
+    ),
+    *("resend", "sendgrid", "sparkpost", "unisender_go"),
+)
+
+
 class Route(Warmed):
     """How mail leaves: straight to the recipients' MX hosts, or through a relay."""
 
     class Means(models.TextChoices):
         DIRECT = "direct"
         RELAY = "relay"
+
+    class Service(models.TextChoices):
+        """Relay services whose webhooks are understood; each is told whose delivery a message is in its own way."""
+
+        AMAZON_SES = "amazon_ses", "Amazon SES"
+        BREVO = "brevo", "Brevo"
+        MAILERSEND = "mailersend", "MailerSend"
+        MAILGUN = "mailgun", "Mailgun"
+        MAILJET = "mailjet", "Mailjet"
+        MAILTRAP = "mailtrap", "Mailtrap"
+        MANDRILL = "mandrill", "Mandrill"
+        POSTAL = "postal", "Postal"
+        POSTMARK = "postmark", "Postmark"
+        RESEND = "resend", "Resend"
+        SENDGRID = "sendgrid", "SendGrid"
+        SPARKPOST = "sparkpost", "SparkPost"
+        UNISENDER_GO = "unisender_go", "Unisender Go"
 
     class Security(models.TextChoices):
         OPPORTUNISTIC = "opportunistic"
@@ -127,6 +162,12 @@ class Route(Warmed):
         default=True, help_text="The relay leaves our return-path alone."
     )
     keeps_message_id = models.BooleanField(default=True)
+    service = models.CharField(
+        max_length=12,
+        blank=True,
+        choices=Service,
+        help_text="Whose relay it is, if its webhooks tell what became of the mail.",
+    )
     signs_itself = models.BooleanField(default=False, help_text="The relay adds its own DKIM signature.")
     spf_include = models.CharField(
         max_length=253, blank=True, help_text="The name a relay publishes its own SPF under."
@@ -142,6 +183,9 @@ class Route(Warmed):
             ),
             models.CheckConstraint(
                 condition=Q(means="direct") | ~Q(host=""), name="route_relay_names_its_host"
+            ),
+            models.CheckConstraint(
+                condition=Q(service="") | Q(means="relay", service__in=SERVICES), name="route_service_known"
             ),
         ]
 
