@@ -38,7 +38,11 @@ class SwitchEvent(models.Model):
                 condition=Q(action__in=["trip", "resume"]), name="switchevent_action_known"
             )
         ]
-        permissions = [("trip_switch", "Can stop scopes"), ("resume_switch", "Can resume scopes")]
+        permissions = [
+            ("trip_switch", "Can stop scopes"),
+            ("resume_switch", "Can resume scopes"),
+            ("export_switch", "Can export who a stop affected"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.epoch} {self.action} {self.scope}"
@@ -73,6 +77,7 @@ class ResumeProposal(models.Model):
     at = models.DateTimeField(db_default=Now())
     who = models.CharField(max_length=200)
     why = models.TextField()
+    whole = models.BooleanField(default=False, help_text="A false alarm: to where it stood before.")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(why__regex=r"\S"), name="resumeproposal_says_why")]
@@ -108,6 +113,9 @@ class Reopening(models.Model):
     of = models.PositiveIntegerField(null=True, help_text="How many there were to look at.")
     last = models.UUIDField(null=True, help_text="How far the look has come.")
     fates = models.JSONField(default=dict, help_text="What became of those looked at, by status.")
+    cuts = models.JSONField(
+        null=True, help_text="By provider the last delivery that goes first; empty until all were looked at."
+    )
     opened_at = models.DateTimeField(null=True)
     resumed_epoch = models.BigIntegerField(null=True)
     closes_at = models.DateTimeField(null=True)
@@ -155,6 +163,7 @@ class Purge(models.Model):
     at = models.DateTimeField(db_default=Now())
     until = models.DateTimeField(help_text="Until then it can be undone.")
     state = models.CharField(max_length=7, choices=State, default=State.SETTING)
+    set_at = models.DateTimeField(null=True, help_text="When the last of them was set aside.")
     deliveries = models.PositiveIntegerField(default=0, help_text="How many were set aside.")
     undone_by = models.CharField(max_length=200, blank=True)
 
