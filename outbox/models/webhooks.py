@@ -26,6 +26,9 @@ class Endpoint(models.Model):
     disabled_at = models.DateTimeField(null=True, blank=True)
     disabled_why = models.TextField(blank=True)
     failing_since = models.DateTimeField(null=True, blank=True)
+    rests_until = models.DateTimeField(
+        null=True, blank=True, help_text="After a failure nothing is sent before."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -42,7 +45,10 @@ class Notice(models.Model):
         GIVEN_UP = "given_up"
 
     id = models.UUIDField(primary_key=True)
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="notices", db_index=False)
+    # no database key: every settle would share-lock its endpoint's row, which the sender updates
+    endpoint = models.ForeignKey(
+        Endpoint, on_delete=models.CASCADE, related_name="notices", db_constraint=False, db_index=False
+    )
     kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=400)
     event_id = models.CharField(max_length=60, help_text="The webhook-id: the same at every attempt.")
@@ -60,20 +66,26 @@ class Notice(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=["waiting", "sending", "taken", "given_up"]), name="notice_state_known"
-            )
+            ),
+            # one event is told once to one endpoint; and a webhook-id is looked up
+            models.UniqueConstraint(fields=["event_id", "endpoint"], name="notice_once"),
         ]
         indexes = [
-            # send: what is due
-            models.Index(fields=["next_attempt_at"], condition=Q(state="waiting"), name="notice_due"),
+            # send: what is due at one endpoint
+            models.Index(
+                fields=["endpoint", "next_attempt_at"], condition=Q(state="waiting"), name="notice_due"
+            ),
             # send: what of the same subject comes before
             models.Index(
                 fields=["endpoint", "subject", "id"],
                 condition=Q(state__in=["waiting", "sending"]),
                 name="notice_before",
             ),
-            # send: leases that ran out
-            models.Index(fields=["leased_until"], condition=Q(state="sending"), name="notice_leased"),
-            # forget, and an endpoint's page
+            # send: what is under way at one endpoint, and leases that ran out
+            models.Index(
+                fields=["endpoint", "leased_until"], condition=Q(state="sending"), name="notice_leased"
+            ),
+            # an endpoint's page, and replay since a time
             models.Index(fields=["endpoint", "-id"], name="notice_of_endpoint"),
         ]
 
