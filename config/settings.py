@@ -188,14 +188,14 @@ AO_UNSUBSCRIBE_URL = text(
 # Where `manage.py returns` listens, and whose DKIM signature (d=) makes a complaint at the feedback address count.
 AO_RETURNS = endpoints("AO_RETURNS") or [("127.0.0.1", 2525)]
 AO_FEEDBACK_SIGNERS = words("AO_FEEDBACK_SIGNERS", "arf.mail.yahoo.com")
-# What proves that a relay service posts its own webhooks, by the names django-anymail has for it: a service without any is
-# not listened to. WEBHOOK_SECRET (user:password, several by commas) guards those that sign nothing; SNS_TOPICS are ARNs.
+# What proves that a relay service posts its own webhooks, by the names django-anymail has for it: a service without any
+# is not listened to. WEBHOOK_SECRET (user:password, several by commas) guards those that sign nothing; SNS_TOPICS are ARNs.
 ESP_LISTS = ("WEBHOOK_SECRET", "SNS_TOPICS")
 ESP_SECRETS = (
-    *("MAILERSEND_SIGNING_SECRET", "MAILGUN_WEBHOOK_SIGNING_KEY", "MAILTRAP_TRACKING_SECRET", "MANDRILL_WEBHOOK_KEY"),
-    *("MANDRILL_WEBHOOK_URL", "POSTAL_WEBHOOK_KEY", "RESEND_SECRET", "SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY"),
-    "UNISENDER_GO_API_KEY",
-)
+    "MAILERSEND_SIGNING_SECRET MAILGUN_WEBHOOK_SIGNING_KEY MAILTRAP_TRACKING_SECRET MANDRILL_WEBHOOK_KEY "
+    "MANDRILL_WEBHOOK_URL POSTAL_WEBHOOK_KEY RESEND_SECRET SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY "
+    "UNISENDER_GO_API_KEY"
+).split()
 ANYMAIL: dict[str, str | list[str]] = {
     **{name: words(f"AO_ESP_{name}") for name in ESP_LISTS if f"AO_ESP_{name}" in os.environ},
     **{name: text(f"AO_ESP_{name}") for name in ESP_SECRETS if f"AO_ESP_{name}" in os.environ},
