@@ -189,7 +189,8 @@ AO_UNSUBSCRIBE_URL = text(
 AO_RETURNS = endpoints("AO_RETURNS") or [("127.0.0.1", 2525)]
 AO_FEEDBACK_SIGNERS = words("AO_FEEDBACK_SIGNERS", "arf.mail.yahoo.com")
 # What proves that a relay service posts its own webhooks, by the names django-anymail has for it: a service without any
-# is not listened to. WEBHOOK_SECRET (user:password, several by commas) guards those that sign nothing; SNS_TOPICS are ARNs.
+# is not listened to. WEBHOOK_SECRET (user:password, several by commas) guards those that sign nothing; SNS_TOPICS are
+# ARNs.
 ESP_LISTS = ("WEBHOOK_SECRET", "SNS_TOPICS")
 ESP_SECRETS = (
     "MAILERSEND_SIGNING_SECRET MAILGUN_WEBHOOK_SIGNING_KEY MAILTRAP_TRACKING_SECRET MANDRILL_WEBHOOK_KEY "
