@@ -469,7 +469,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('code', 'recheck'), ('status', 'held')), fields=['lane'], name='delivery_rechecked'),
+            index=models.Index(condition=models.Q(('code__in', ['recheck', 'weak_evidence']), ('status', 'held')), fields=['lane'], name='delivery_rechecked'),
         ),
         migrations.AddIndex(
             model_name='delivery',

@@ -224,9 +224,11 @@ class Delivery(models.Model):
             ),
             # the responder's page: what of a scope waits for a person
             models.Index(fields=["lane"], condition=Q(status="held"), name="delivery_held"),
-            # release: what waits for its domain's records
+            # release: what waits for its domain's records, or for better evidence
             models.Index(
-                fields=["lane"], condition=Q(status="held", code="recheck"), name="delivery_rechecked"
+                fields=["lane"],
+                condition=Q(status="held", code__in=["recheck", "weak_evidence"]),
+                name="delivery_rechecked",
             ),
             # resend: uncertain ones whose stream says so
             models.Index(

@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
             name='Evidence',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
+                ('at', models.DateTimeField(help_text='When it was settled; of a late report: what it is about.')),
                 ('stream', models.CharField(max_length=63)),
                 ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=400), size=None)),
                 ('provider', models.CharField(max_length=32)),
@@ -48,6 +48,13 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'evidence',
             },
+        ),
+        migrations.CreateModel(
+            name='FeedbackProvider',
+            fields=[
+                ('family', models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ('since', models.DateTimeField()),
+            ],
         ),
         migrations.CreateModel(
             name='FullMailbox',
@@ -141,6 +148,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('preset__in', ['none', 'careful', 'standard', 'new-domain', 'own'])), name='organisationaldomain_preset_known'), models.CheckConstraint(condition=models.Q(models.Q(('preset', 'own'), _negated=True), ('own_steps__len__gt', 0), _connector='OR'), name='organisationaldomain_own_steps_given'), models.CheckConstraint(condition=models.Q(('use__in', ['undeclared', 'agents', 'protected'])), name='organisation_use_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ProviderHour',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('provider', models.CharField(max_length=32)),
+                ('stream', models.CharField(max_length=63)),
+                ('hour', models.DateTimeField()),
+                ('trials', models.PositiveIntegerField()),
+                ('unknown', models.PositiveIntegerField(help_text='Refused as unknown users.')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('provider', 'hour', 'stream'), name='one_hour_of_a_provider')],
             },
         ),
         migrations.CreateModel(
@@ -473,7 +494,7 @@ class Migration(migrations.Migration):
                 ('signal', models.CharField(choices=[('bounces', 'Bounces'), ('complaints', 'Complaints'), ('unsubscribes', 'Unsubscribes')], max_length=12)),
                 ('stream', models.CharField(max_length=63)),
                 ('trials', models.PositiveBigIntegerField(default=0, help_text='Outcomes since it began.')),
-                ('events', models.JSONField(default=list)),
+                ('stretches', models.JSONField(default=list)),
                 ('weak_since', models.DateTimeField(help_text='New mail is held for a person since then.', null=True)),
                 ('touched_at', models.DateTimeField()),
             ],

@@ -14,7 +14,16 @@ from reputation.models.lanes import (
     every_day,
 )
 from reputation.models.providers import KnownDomain, ProviderLimit, ProviderSuffix, TlsPolicy
-from reputation.models.rules import Evidence, Incident, Judgement, Numbers, Watch, Witness
+from reputation.models.rules import (
+    Evidence,
+    FeedbackProvider,
+    Incident,
+    Judgement,
+    Numbers,
+    ProviderHour,
+    Watch,
+    Witness,
+)
 from reputation.models.signing import KeyEvent, SigningKey
 from reputation.models.suppressions import FullMailbox, Suppression
 from reputation.models.switch import OpenStop, Purge, Reopening, ResumeProposal, SwitchEvent, SwitchNote
@@ -23,6 +32,7 @@ from reputation.models.warmth import Allowance, Purse, Ramp, RampEvent
 __all__ = [
     "Allowance",
     "Evidence",
+    "FeedbackProvider",
     "FullMailbox",
     "Incident",
     "Judgement",
@@ -32,6 +42,7 @@ __all__ = [
     "Numbers",
     "OpenStop",
     "OrganisationalDomain",
+    "ProviderHour",
     "ProviderLimit",
     "ProviderSuffix",
     "Purge",

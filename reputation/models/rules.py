@@ -65,10 +65,11 @@ class Evidence(models.Model):
     """Outcomes of one lane that nobody has judged yet, in the order they were settled. Judging takes the row away.
 
     ``trials`` outcomes, of which ``events`` were not simply accepted: ``[place among them, kind, recipient's domain,
-    code, vouched]``, ``vouched`` being true where a provider's own signature stands behind it.
+    code, vouched]``, ``vouched`` being true where a provider's own signature stands behind it. A late report has no
+    ``trials``: its outcome was counted when it was settled.
     """
 
-    at = models.DateTimeField()
+    at = models.DateTimeField(help_text="When it was settled; of a late report: what it is about.")
     stream = models.CharField(max_length=63)
     scopes = ArrayField(models.CharField(max_length=400))
     provider = models.CharField(max_length=32)
@@ -85,8 +86,7 @@ class Evidence(models.Model):
 class Watch(models.Model):
     """What rules remember of one scope and signal: its last outcomes. Begins anew when the scope is resumed.
 
-    ``events`` lie within the last outcomes looked back on: ``[number of the outcome, domain, part, vouched]``, where
-    ``part`` is the narrower scope it came through.
+    ``stretches`` are the last outcomes looked back on, as `reputation.windows.stored` writes them.
     """
 
     class Signal(models.TextChoices):
@@ -98,7 +98,7 @@ class Watch(models.Model):
     signal = models.CharField(max_length=12, choices=Signal)
     stream = models.CharField(max_length=63)
     trials = models.PositiveBigIntegerField(default=0, help_text="Outcomes since it began.")
-    events = models.JSONField(default=list)
+    stretches = models.JSONField(default=list)
     weak_since = models.DateTimeField(null=True, help_text="New mail is held for a person since then.")
     touched_at = models.DateTimeField()
 
@@ -194,3 +194,32 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} since {self.began_at}"
+
+
+class FeedbackProvider(models.Model):
+    """A provider from which a complaint ever came: complaints are judged over what it was sent, from then on."""
+
+    family = models.CharField(max_length=32, primary_key=True)
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.family
+
+
+class ProviderHour(models.Model):
+    """What one provider said of one stream's mail in one hour: the base an incident is told from."""
+
+    provider = models.CharField(max_length=32)
+    stream = models.CharField(max_length=63)
+    hour = models.DateTimeField()
+    trials = models.PositiveIntegerField()
+    unknown = models.PositiveIntegerField(help_text="Refused as unknown users.")
+
+    class Meta:
+        constraints = [
+            # incidents: the last week of one provider
+            models.UniqueConstraint(fields=["provider", "hour", "stream"], name="one_hour_of_a_provider")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} on {self.stream} at {self.hour}"
