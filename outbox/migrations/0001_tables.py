@@ -102,6 +102,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='AuditLook',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(null=True)),
+                ('upto', models.BigIntegerField(db_default=0)),
+                ('digest', models.BinaryField(db_default=b'', max_length=32)),
+                ('again', models.BigIntegerField(db_default=0)),
+                ('again_digest', models.BinaryField(db_default=b'', max_length=32)),
+                ('whole_at', models.DateTimeField(help_text='When all of it was last gone through to its end.', null=True)),
+                ('broken', models.BigIntegerField(help_text='The first row that is not what it was.', null=True)),
+                ('words', models.TextField(blank=True, db_default='')),
+            ],
+        ),
+        migrations.CreateModel(
             name='Drill',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

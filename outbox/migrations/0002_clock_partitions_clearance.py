@@ -188,6 +188,9 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %I FROM %I', story, application);
     END LOOP;
+    -- into the audit only by way of its function, which ties the rows
+    EXECUTE format('REVOKE INSERT ON outbox_audit FROM %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION ao_audit(text, text, text, jsonb) TO %I', application);
     EXECUTE format('GRANT UPDATE (epoch) ON reputation_judgement TO %I', application);
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON outbox_clockshift, django_migrations FROM %I', application);
 END

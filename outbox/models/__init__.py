@@ -9,7 +9,7 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
 from outbox.models.messages import Answer, Attachment, Attempt, Delivery, Event, Lane, Message, Session
 from outbox.models.returned import Quarantine, ReturnCount, Signal
-from outbox.models.watching import Alarm, Audit, Drill, RefusedPosts, SeenEvent, Vigil
+from outbox.models.watching import Alarm, Audit, AuditLook, Drill, RefusedPosts, SeenEvent, Vigil
 from outbox.models.webhooks import Endpoint, Notice
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Attachment",
     "Attempt",
     "Audit",
+    "AuditLook",
     "Budget",
     "Delivery",
     "Drill",

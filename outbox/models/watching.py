@@ -121,3 +121,19 @@ class Audit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.act} by {self.who}"
+
+
+class AuditLook(models.Model):
+    """How far the chain of the audit was found whole, one row: new rows up to ``upto``, old ones again to ``again``."""
+
+    at = models.DateTimeField(null=True)
+    upto = models.BigIntegerField(db_default=0)
+    digest = models.BinaryField(max_length=32, db_default=b"")
+    again = models.BigIntegerField(db_default=0)
+    again_digest = models.BinaryField(max_length=32, db_default=b"")
+    whole_at = models.DateTimeField(null=True, help_text="When all of it was last gone through to its end.")
+    broken = models.BigIntegerField(null=True, help_text="The first row that is not what it was.")
+    words = models.TextField(blank=True, db_default="")
+
+    def __str__(self) -> str:
+        return f"audit verified up to {self.upto}"

@@ -1,7 +1,7 @@
 """``manage.py prepare``: bring a database to the state this version wants. Runs as the owner, safe to repeat.
 
-Migrations, the application role's rights, and for a `pgmq://` broker the tables of PGMQ (SQL, no extension).
-What is already as it should be is not touched: a repeat costs a few reads.
+Migrations, the application role's rights, the groups of people, and for a `pgmq://` broker the tables of PGMQ (SQL,
+no extension). What is already as it should be is not touched: a repeat costs a few reads.
 """
 
 import io
@@ -15,6 +15,8 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from pgmq.install import install_pgmq_from_sql
 from psycopg import sql
+
+from outbox.people import make_groups
 
 OWNER: Final = "owner"
 
@@ -35,6 +37,7 @@ class Command(BaseCommand):
         if self._is_behind():
             call_command("migrate", database=OWNER, interactive=False, verbosity=options["verbosity"])
             call_command("grants", stdout=io.StringIO())
+        make_groups(OWNER)
         if settings.CELERY_BROKER_URL.startswith("pgmq://") and not self._has_pgmq():
             self._install_pgmq(settings.DATABASES["default"]["USER"])
 
