@@ -108,6 +108,7 @@ MIDDLEWARE = [
     "outbox.pages.Common",
     "outbox.pages.Csrf",
     "outbox.pages.Authentication",
+    "outbox.pages.SaysWho",
     "outbox.pages.Messages",
     "outbox.pages.XFrameOptions",
     "outbox.pages.ContentSecurity",

@@ -74,14 +74,18 @@ class Verified:
 
 
 def write(who: str, act: str, subject: str, **detail: Any) -> None:
-    """Add an act that no trigger sees. ``subject`` is a kind and a name, as in ``user:ada``; ``detail`` goes as JSON."""
+    """Add an act that no trigger sees. ``subject`` is a kind and a name, as in ``user:ada``; ``detail`` becomes JSON."""
     sql.rows(WRITE, [who, act, subject, orjson.dumps(detail).decode()])
 
 
 @contextlib.contextmanager
 def by(who: str) -> Iterator[None]:
-    """Everything done meanwhile on this thread's connection is this person's doing."""
-    sql.rows(NAME, [who[:200]])
+    """Everything done meanwhile on this thread's connection is this person's doing.
+
+    Where the database cannot be told, it is done all the same: it may be a stop, which says itself whose it is.
+    """
+    with contextlib.suppress(Error):
+        sql.rows(NAME, [who[:200]])
     try:
         yield
     finally:

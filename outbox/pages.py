@@ -3,6 +3,7 @@
 An agent has a key in a header and no cookie, so there is nothing here for it but time.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from csp.middleware import CSPMiddleware
@@ -13,6 +14,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+
+from outbox import audit
 
 # Whoever unsubscribes has no cookie, and comes by a host name of the sending domain's own (``optout_page``).
 MACHINES = ("/v1/", "/u/")
@@ -52,6 +55,23 @@ class Csrf(_ForPeople, CsrfViewMiddleware):
 
 class Authentication(_ForPeople, AuthenticationMiddleware):
     """Logins of people."""
+
+
+class _SaysWho:
+    """What a logged-in person changes is theirs in the audit."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method != "POST" or not request.user.is_authenticated:
+            return self.get_response(request)
+        with audit.by(request.user.get_username()):
+            return self.get_response(request)
+
+
+class SaysWho(_ForPeople, _SaysWho):
+    """Acts of people."""
 
 
 class Messages(_ForPeople, MessageMiddleware):

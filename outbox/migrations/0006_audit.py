@@ -31,9 +31,10 @@ END
 $$;
 REVOKE ALL ON FUNCTION ao_audit(text, text, text, jsonb) FROM PUBLIC;
 
--- The lock is taken at the commit, in a statement of its own: what is looked at after it is younger than whoever had it.
--- A transaction that does not wait for long (a trip) goes on without: its rows stay loose, and the next commit ties them.
-CREATE FUNCTION ao_chain() RETURNS trigger LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS
+-- The lock is taken at the commit, in a statement of its own: what is looked at after it is younger than whoever had
+-- it. A transaction that does not wait for long (a trip) goes on without: its rows stay loose until the next commit.
+CREATE FUNCTION ao_chain() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 DECLARE
     place bigint;
@@ -63,7 +64,8 @@ CREATE CONSTRAINT TRIGGER audit_chain AFTER INSERT ON outbox_audit DEFERRABLE IN
 STORIES = """
 -- Rows that tell who did what already. Arguments: noun, what was done (a column, or the word itself), who (a column, or
 -- none: then a rule did it, named by the column `rule`).
-CREATE FUNCTION ao_audit_story() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+CREATE FUNCTION ao_audit_story() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 DECLARE
     told jsonb := to_jsonb(NEW);
@@ -103,7 +105,8 @@ CREATE TRIGGER audited AFTER INSERT ON reputation_keyevent
 CREATE TRIGGER audited AFTER INSERT ON reputation_judgement
     FOR EACH ROW WHEN (NEW.strength IN ('strong', 'at_once')) EXECUTE FUNCTION ao_audit_story('judgement', 'strength');
 
-CREATE FUNCTION ao_audit_admin() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+CREATE FUNCTION ao_audit_admin() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 BEGIN
     PERFORM ao_audit((SELECT u.username FROM auth_user AS u WHERE u.id = NEW.user_id),
@@ -119,7 +122,8 @@ CREATE TRIGGER audited AFTER INSERT ON django_admin_log FOR EACH ROW EXECUTE FUN
 SUPPRESSIONS = """
 -- Suppressed by a person: one row for a statement, however long the list. A machine's are not audited: a flood of
 -- complaints must not queue for the chain. Never the address, nor a hash of it.
-CREATE FUNCTION ao_audit_suppressed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+CREATE FUNCTION ao_audit_suppressed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 BEGIN
     PERFORM ao_audit(substr(t.source, 8), 'suppression.made', CASE WHEN t.entries = 1 THEN 'suppression:' || t.first
@@ -132,13 +136,15 @@ $$;
 CREATE TRIGGER audited_anew AFTER INSERT ON reputation_suppression REFERENCING NEW TABLE AS made
     FOR EACH STATEMENT EXECUTE FUNCTION ao_audit_suppressed();
 
-CREATE FUNCTION ao_audit_unsuppressed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+CREATE FUNCTION ao_audit_unsuppressed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 DECLARE
     lifted boolean := OLD.lifted_at IS NULL AND NEW.lifted_at IS NOT NULL;
     erased boolean := OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL;
 BEGIN
-    PERFORM ao_audit(CASE WHEN lifted THEN substr(NEW.lifted_by, 8) WHEN erased THEN ao_who() ELSE substr(NEW.source, 8) END,
+    PERFORM ao_audit(
+        CASE WHEN lifted THEN substr(NEW.lifted_by, 8) WHEN erased THEN ao_who() ELSE substr(NEW.source, 8) END,
         'suppression.' || CASE WHEN lifted THEN 'lifted' WHEN erased THEN 'erased' ELSE 'made' END,
         'suppression:' || NEW.id, jsonb_build_object('scope', NEW.scope, 'reason', NEW.reason, 'until', NEW.expires_at,
             'why', CASE WHEN lifted THEN NEW.lifted_why WHEN erased THEN '' ELSE NEW.why END));
@@ -154,9 +160,10 @@ CREATE TRIGGER audited AFTER UPDATE ON reputation_suppression FOR EACH ROW
 """
 
 CHANGES = """
--- Rows that are changed in place: what was before and after. Arguments: noun, the column that names the row, columns whose
--- change is told without what they hold.
-CREATE FUNCTION ao_audit_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+-- Rows that are changed in place: what was before and after. Arguments: noun, the column that names the row, columns
+-- whose change is told without what they hold, columns that do not count.
+CREATE FUNCTION ao_audit_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 DECLARE
     before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
@@ -214,7 +221,8 @@ WATCH = "\n".join(
 
 MEMBERS = """
 -- Who belongs to a group, and what a group or a person may: one row for each of them and statement.
-CREATE FUNCTION ao_audit_members() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+CREATE FUNCTION ao_audit_members() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
 BEGIN
     PERFORM ao_audit(ao_who(), TG_ARGV[0] || CASE TG_OP WHEN 'INSERT' THEN '.given' ELSE '.taken' END, t.subject,
