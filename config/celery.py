@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import beat_init, worker_process_init, worker_process_shutdown
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -92,9 +92,18 @@ app.autodiscover_tasks(["outbox"])
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin(**_: Any) -> None:
     """A child works from its birth: it needs no kick, and no broker."""
-    from outbox import worker
+    from outbox import vigil, worker
 
     worker.dispatcher()
+    vigil.keep()
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def watch(**_: Any) -> None:
+    """Beat watches too: it sees when there is no worker left to see it."""
+    from outbox import vigil
+
+    vigil.keep()
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]

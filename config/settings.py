@@ -2,6 +2,7 @@
 their rules. A bad value stops the start with a sentence that says which variable and what it wants."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -41,6 +42,14 @@ def endpoints(name: str) -> list[tuple[str, int]]:
     if any(not host or not port.isdigit() for host, _, port in pairs):
         raise ImproperlyConfigured(f"{name} wants host:port, separated by commas.")
     return [(host, int(port)) for host, _, port in pairs]
+
+
+def web_address(name: str) -> str:
+    value = text(name, "")
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc):
+        raise ImproperlyConfigured(f"{name} wants http:// or https:// and a host, without user or password.")
+    return value
 
 
 def database(url: str) -> dict[str, Any]:
@@ -208,6 +217,12 @@ AO_RETURNS_HOST = text("AO_RETURNS_HOST", "")
 AO_REPLIES_HOST = text("AO_REPLIES_HOST", "")
 AO_REPORTS_MAILBOX = text("AO_REPORTS_MAILBOX", "")
 AO_SENDING_ADDRESSES = words("AO_SENDING_ADDRESSES", "127.0.0.1" if AO_ALLOW_LOOPBACK else "")
+# Whom alarms are told (JSON by POST, or to a command's standard input), who has to hear every minute that somebody
+# watches, and where the runbook is read. Addresses of the operator's own: they may be internal.
+AO_PAGER_URL = web_address("AO_PAGER_URL")
+AO_PAGER_COMMAND = shlex.split(text("AO_PAGER_COMMAND", ""))
+AO_HEARTBEAT_URL = web_address("AO_HEARTBEAT_URL")
+AO_RUNBOOK_URL = text("AO_RUNBOOK_URL", "docs/runbook.md")
 AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
 AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)
 
