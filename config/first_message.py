@@ -146,6 +146,7 @@ def _next_steps(demo: Mapping[str, Any], places: Places) -> list[str]:
     draft = json.dumps({"to": ["nobody.ada@outlook.test"], "subject": "Hello", "text": "Hello, Ada."})
     return [
         f"  Admin  {demo['admin_url']}  {demo['admin_user']} / {demo['admin_password']}",
+        f"  Stop   {demo['killswitch_url']}  {_responder(demo)}",
         f"  Logs   {places.log}",
         f"  What the simulated internet accepted  {demo['oracle_log']}",
         f"  Keys, logins, addresses  {places.demo}",
@@ -154,6 +155,11 @@ def _next_steps(demo: Mapping[str, Any], places: Places) -> list[str]:
         f"      -H 'Content-Type: application/json' -d '{draft}'",
         "  Ctrl-C stops everything.",
     ]
+
+
+def _responder(demo: Mapping[str, Any]) -> str:
+    first = demo["responders"][0]
+    return f"{first['user']} / {first['password']}"
 
 
 def _moment(text: str) -> datetime:

@@ -19,7 +19,7 @@ from pathlib import Path
 from config.embedded import Urls
 from config.wheel import write_private
 
-BLOCK, BLOCKS, FIRST_PORT = 6, 3700, 10_000  # up to 32,200: from 32,768 kernels hand ports out to clients
+BLOCK, BLOCKS, FIRST_PORT = 7, 3200, 10_000  # up to 32,400: from 32,768 kernels hand ports out to clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Ports:
     relay: int
     postgresql: int
     policies: int
+    switch: int
 
     @classmethod
     def following(cls, port: str) -> Ports:
@@ -45,7 +46,7 @@ class Ports:
 
     def taken(self) -> list[int]:
         """Those somebody listens on already."""
-        asked = (self.web, self.returns, self.dns, self.smtp, self.relay, self.policies)
+        asked = (self.web, self.returns, self.dns, self.smtp, self.relay, self.policies, self.switch)
         return [port for port in asked if _answers(port)]
 
 
@@ -98,6 +99,8 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
         "PUBLIC_URL": f"http://127.0.0.1:{ports.web}",
         "PORT": str(ports.web),
+        "AO_SWITCH_PORT": str(ports.switch),
+        "AO_SWITCH_URL": f"http://127.0.0.1:{ports.switch}",
         "WORKERS": os.environ.get("WORKERS") or str(max(1, (os.cpu_count() or 2) - 1)),
         "AO_NAMESERVERS": f"127.0.0.1:{ports.dns}",
         "AO_SMTP_PORT": str(ports.smtp),

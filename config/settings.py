@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+YEARS = 10 * 365 * 24 * 3600  # as good as for ever, where a number of seconds is wanted
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -78,12 +79,35 @@ def database(url: str) -> dict[str, Any]:
     }
 
 
+def kept(found: dict[str, Any], connections: int) -> dict[str, Any]:
+    """The same database by so many connections that are opened at the start, tried at each use, and never given back.
+
+    A transaction that idles (its process was frozen in it) is ended by the server: it may hold the switch's lock.
+    """
+    pool = {"min_size": connections, "max_size": connections, "timeout": 5}
+    pool |= {"max_lifetime": YEARS, "max_idle": YEARS, "reconnect_timeout": 5}
+    options = found["OPTIONS"]
+    ended = f"{options['options']} -c idle_in_transaction_session_timeout=2s"
+    lively = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
+    named = {"application_name": "switch", "options": ended, "pool": pool}
+    return found | {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**lively, **options, **named}}
+
+
 DEBUG = flag("DEBUG")
 SECRET_KEY = text("SECRET_KEY", "insecure-only-for-checks" if flag("AO_CHECKING") else None)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_URL = text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 
-DATABASES = {"default": database(text("DATABASE_URL", "postgresql:///outbox"))}
+# The kill switch's own process (config.switch): where it is reached, and how many connections it keeps.
+AO_SWITCH = flag("AO_SWITCH")
+AO_SWITCH_URL = text("AO_SWITCH_URL", PUBLIC_URL).rstrip("/")
+AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5)
+
+DATABASE_URL = text("DATABASE_URL", "postgresql:///outbox")
+DATABASES = {"default": database(DATABASE_URL)}
+if AO_SWITCH:
+    own = database(text("AO_SWITCH_DATABASE_URL", DATABASE_URL))
+    DATABASES = {"default": kept(own, AO_SWITCH_CONNECTIONS)}
 if "DATABASE_OWNER_URL" in os.environ:
     DATABASES["owner"] = database(text("DATABASE_OWNER_URL")) | {"TEST": {"MIRROR": "default"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -122,7 +146,7 @@ MIDDLEWARE = [
     "outbox.pages.XFrameOptions",
     "outbox.pages.ContentSecurity",
 ]
-ROOT_URLCONF = "config.urls"
+ROOT_URLCONF = "config.switch_urls" if AO_SWITCH else "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {

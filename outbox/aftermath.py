@@ -106,7 +106,7 @@ def reopening_of(stop: OpenStop | None) -> Reopening | None:
 
 def permalink(epoch: int) -> str:
     """Where a stop is told, for ever."""
-    return f"{settings.PUBLIC_URL}/killswitch/{epoch}/"
+    return f"{settings.AO_SWITCH_URL}/killswitch/{epoch}/"
 
 
 def _heard(epoch: int, workers: Sequence[Worker]) -> list[Heard]:

@@ -81,6 +81,7 @@ def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
         "api_url": settings.PUBLIC_URL,
         **shown,
         "sender": STREAMS["agents-demo"][2],
+        "killswitch_url": f"{settings.AO_SWITCH_URL}/killswitch/",
         "admin_url": f"{settings.PUBLIC_URL}/admin/",
         "admin_user": admin["user"],
         "admin_password": admin["password"],

@@ -171,6 +171,17 @@ def sign_twice(stream: str) -> None:
     SendingDomain.objects.filter(stream__name=stream).update(ed25519=True)
 
 
+def responder(name: str, password: str) -> None:
+    """Somebody who may stop and resume."""
+    from django.contrib.auth.models import Group, User
+
+    from outbox.people import make_groups
+
+    make_groups()
+    user = User.objects.create_user(name, password=password, is_staff=True)
+    user.groups.add(Group.objects.get(name="responders"))
+
+
 def token_reads(token: str) -> UUID | None:
     """The delivery a return-path token speaks of, by the keys of this installation."""
     from django.conf import settings

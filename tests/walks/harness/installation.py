@@ -135,15 +135,11 @@ class Installation:
 
     def web(self) -> Process:
         """The HTTP door, once it answers."""
-        words = (
-            f"--interface wsgi --host 127.0.0.1 --port {self.env['PORT']} --workers 1 --blocking-threads 8"
-        )
-        started = self._start(
-            Process, "web", ["-m", "granian", *words.split(), "--no-ws", "config.wsgi:application"]
-        )
-        until(lambda: self._answers() or not started.alive, 30, "web answers", started.tail)
-        assert started.alive, started.tail()
-        return started
+        return self._serve("web", "config.wsgi:application", self.env["PORT"])
+
+    def switch(self) -> Process:
+        """The kill switch's own process, once it answers."""
+        return self._serve("switch", "config.switch:application", self.env["AO_SWITCH_PORT"])
 
     def until_dispatching(self, worker: Worker, seconds: float = 30.0) -> None:
         """Ring until this worker's child holds a session that lives."""
@@ -363,6 +359,13 @@ class Installation:
         self.processes.append(started)
         return started
 
+    def _serve(self, name: str, application: str, port: str) -> Process:
+        words = f"-m granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 --blocking-threads 8 --no-ws"
+        started = self._start(Process, name, [*words.split(), application])
+        until(lambda: _answers(port) or not started.alive, 30, f"{name} answers", started.tail)
+        assert started.alive, started.tail()
+        return started
+
     def _ring_until(self, condition: Any, seconds: float, worker: Worker) -> None:
         rings = itertools.count()
 
@@ -376,14 +379,15 @@ class Installation:
 
         until(happened, seconds, f"{worker.log.name} reaches its crash point", worker.tail)
 
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", int(self.env["PORT"]))) == 0
+
+def _answers(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0
 
 
 def environment(urls: Urls, folder: Path) -> dict[str, str]:
     """What every process of an installation is told."""
-    port = _free_port()
+    port, switch_port = _free_port(), _free_port()
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(CHECKOUT),
@@ -396,6 +400,8 @@ def environment(urls: Urls, folder: Path) -> dict[str, str]:
         "CELERY_BROKER_URL": "pgmq://localhost",
         "PORT": str(port),
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "AO_SWITCH_PORT": str(switch_port),
+        "AO_SWITCH_URL": f"http://127.0.0.1:{switch_port}",
         "AO_NAMESERVERS": "127.0.0.1:9",
         "AO_RETURNS": f"127.0.0.1:{_free_port()}",
         "AO_ALLOW_TEST_NAMES": "1",
