@@ -22,6 +22,11 @@ SELECT s.name AS stream, d.recipient FROM reputation_stream AS s LEFT JOIN outbo
 WHERE s.id = %s
 """
 
+OF_DELIVERY: Final[LiteralString] = """
+SELECT s.name AS stream, d.recipient FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+JOIN reputation_stream AS s ON s.id = l.stream_id WHERE d.id = %s
+"""
+
 
 def leave(token: str, source: str) -> UUID | None:
     """Unsubscribe whom a token speaks of; the delivery it came with, or None if nobody made it.
@@ -39,6 +44,17 @@ def leave(token: str, source: str) -> UUID | None:
     return leaving.delivery
 
 
+def leave_by(delivery: UUID, source: str) -> bool:
+    """Somebody left by other means than our token, and a witness we believe says so; False for an unknown delivery.
+
+    In the caller's transaction.
+    """
+    row = sql.one(OF_DELIVERY, [delivery])
+    if row is not None:
+        _told(delivery, row.recipient, row.stream, source)
+    return row is not None
+
+
 def _leave(leaving: Leaving, source: str) -> None:
     row = sql.one(WHO, [leaving.delivery, leaving.stream_id])
     if row is None:
@@ -47,5 +63,9 @@ def _leave(leaving: Leaving, source: str) -> None:
         scope = suppression.of_stream(row.stream)
         suppression.suppress_mark(leaving.mark, scope, Reason.UNSUBSCRIBED, source)
         return
-    ledger.report(Testimony(delivery=leaving.delivery, kind="unsubscribed", source=source, reason="opt_out"))
-    suppression.suppress([suppression.unsubscribed(row.recipient, row.stream, source)])
+    _told(leaving.delivery, row.recipient, row.stream, source)
+
+
+def _told(delivery: UUID, recipient: str, stream: str, source: str) -> None:
+    ledger.report(Testimony(delivery=delivery, kind="unsubscribed", source=source, reason="opt_out"))
+    suppression.suppress([suppression.unsubscribed(recipient, stream, source)])

@@ -165,11 +165,9 @@ def _reported(letter: Letter, reading: Reading, delivery: UUID) -> Taken:
     if row is None:
         return Taken(End.UNMATCHED)
     report = about(reading.reports, row.recipient)
-    kind = KINDS.get(report.action) if report and report.action else None
-    if report is None or kind is None:
+    if report is None:
         return Taken(End.IGNORED, delivery)
-    said = _testimony(letter, delivery, kind, report, reading.reporting_mta or reading.sender)
-    return _hear(said, report, row.recipient)
+    return hear(delivery, report, source=letter.source, reporter=reading.reporting_mta or reading.sender)
 
 
 def about(said: Sequence[Report], recipient: str) -> Report | None:
@@ -188,18 +186,34 @@ def _complained(letter: Letter, reading: Reading, delivery: UUID, reporter: str)
     report = next((one for one in reading.reports if one.complaint), None)
     if report is None:
         return Taken(End.IGNORED, delivery)
+    return hear(delivery, report, source=letter.source, reporter=reporter)
+
+
+def hear(delivery: UUID, report: Report, *, source: str, reporter: str) -> Taken:
+    """What is said of a delivery, written down and acted on, all or nothing: once for each kind, whoever says it again.
+
+    ``source`` names the door, ``reporter`` who says it. The caller is certain that both may testify.
+    """
+    kind = _kind(report)
     row = sql.one(ADDRESSEE, [delivery])
     if row is None:
         return Taken(End.UNMATCHED)
-    said = _testimony(letter, delivery, Signal.Kind.COMPLAINED, report, reporter)
-    return _hear(said, report, row.recipient)
+    if kind is None:
+        return Taken(End.IGNORED, delivery)
+    return _hear(_testimony(source, delivery, kind, report, reporter), report, row.recipient)
 
 
-def _testimony(letter: Letter, delivery: UUID, kind: str, report: Report, reporter: str) -> Testimony:
+def _kind(report: Report) -> Signal.Kind | None:
+    if report.complaint:
+        return Signal.Kind.COMPLAINED
+    return KINDS.get(report.action) if report.action else None
+
+
+def _testimony(source: str, delivery: UUID, kind: str, report: Report, reporter: str) -> Testimony:
     return Testimony(
         delivery=delivery,
         kind=kind,
-        source=letter.source,
+        source=source,
         reason=str(report.reason),
         code=_code(kind, report.code),
         hard=report.hard,
