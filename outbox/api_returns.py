@@ -1,17 +1,21 @@
-"""The door for what comes in by HTTP: an MTA of ours hands over messages it took for our return-paths.
+"""The door for what comes in by HTTP: messages that an MTA of ours took for our return-paths, relay services' webhooks.
 
 What is posted is not told apart by the answer: matched, known or forged, it was received, and the peer may forget it.
 """
 
+import logging
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from outbox import returns
+from outbox import esp, relayed, returns
 from outbox.door import Returns, json_answer, octets_of_request
 from outbox.openapi import Received, described, parameter
 from outbox.problems import Violation, refused
+
+logger = logging.getLogger(__name__)
 
 router = Router()
 
@@ -25,6 +29,12 @@ BODY: Final[dict[str, Any]] = {
     "required": True,
     "description": "One message (RFC 5322), as it came: a DSN, an abuse report, an unsubscribe mail. At most 1 MiB.",
     "content": {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+EVENTS: Final[dict[str, Any]] = {
+    "required": True,
+    "description": "What the service posts, in its own form. At most 1 MiB.",
+    "content": {"application/json": {"schema": {}}, "application/x-www-form-urlencoded": {"schema": {}}},
 }
 
 
@@ -46,6 +56,33 @@ def post_mime(request: HttpRequest) -> HttpResponse:
         returns.take(raw, envelope_to, source="mime")
     except returns.TryLater as error:
         raise refused("undecidable", "It cannot be judged or kept now.") from error
+    return json_answer({"received": True}, 202)
+
+
+@router.api_operation(
+    ["POST", "HEAD"],
+    "/returns/esp/{service}/",
+    auth=None,
+    tags=["returns"],
+    summary="A relay service's webhook",
+    response={202: None},
+    operation_id="post_esp",
+    openapi_extra=described(Received, None, 202) | {"requestBody": EVENTS},
+)
+def post_esp(request: HttpRequest, service: str) -> HttpResponse:
+    """Received, if the service's signature or secret is right. Posted again, it counts no second time."""
+    if request.method == "HEAD":  # some services ask so whether anybody is here
+        return HttpResponse()
+    octets_of_request(request, esp.MAX_BYTES)
+    try:
+        told = esp.events(request, service, datetime.now(UTC))
+    except esp.NotFromThere as error:
+        logger.warning("a webhook was refused: %s", error)
+        raise refused("unauthenticated", "This is not signed as that service signs.") from None
+    except esp.Unreadable as error:
+        logger.warning("a webhook could not be read: %s", error)
+        raise refused("malformed_json", "This is nothing that the service documents.") from None
+    relayed.take(service, told)
     return json_answer({"received": True}, 202)
 
 
