@@ -103,6 +103,10 @@ class Cusum:
         step = log(self.bad / self.healthy) if event else log((1 - self.bad) / (1 - self.healthy))
         return max(0.0, score + step)
 
+    def rest(self, score: float, good: int) -> float:
+        """The score after so many good outcomes in a row; none if the number is not positive."""
+        return max(0.0, score + max(good, 0) * log((1 - self.bad) / (1 - self.healthy)))
+
     def run(self, score: float, outcomes: Iterable[bool]) -> float:
         """The score after these outcomes, oldest first; it stays where it first reached the limit."""
         for event in outcomes:

@@ -1,0 +1,115 @@
+"""What rules remember of a scope: its last outcomes, and of them only where the bad ones lie.
+
+A watch keeps the outcomes of its window as stretches that came through the same narrower scopes. Its size and the cost
+of judging it follow what went wrong and how often senders took turns, not what was sent: a million good messages of
+one run are one number. Guarantees: nothing older than the window counts, however the outcomes came in. Pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Signal(StrEnum):
+    """What is counted."""
+
+    BOUNCES = "bounces"
+    COMPLAINTS = "complaints"
+    UNSUBSCRIBES = "unsubscribes"
+
+
+class Event(NamedTuple):
+    """A bad outcome: its place among the outcomes of its stretch, from 1; a late report takes the place of the last.
+
+    ``domain`` is the recipient's, ``vouched`` says that a provider's own signature stands behind it, ``unknown`` that
+    the server knows no such user.
+    """
+
+    place: int
+    domain: str
+    vouched: bool = False
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Outcomes in a row that came through the same narrower scopes (``parts``), and the bad ones among them."""
+
+    parts: tuple[str, ...]
+    trials: int
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is remembered of one scope and signal: how many outcomes there were, and the window's stretches."""
+
+    scope: str
+    signal: Signal
+    trials: int = 0
+    stretches: tuple[Stretch, ...] = ()
+
+
+# -- remembering ---------------------------------------------------------------------------------------------
+
+
+def advance(watch: Watch, stretches: Iterable[Stretch], window: int) -> Watch:
+    """The watch after more outcomes, oldest first; all but the last ``window`` are forgotten."""
+    kept = list(watch.stretches)
+    total = watch.trials
+    for stretch in stretches:
+        total += stretch.trials
+        if kept and kept[-1].parts == stretch.parts:
+            kept[-1] = _joined(kept[-1], stretch)
+        else:
+            kept.append(stretch)
+    return replace(watch, trials=total, stretches=_within(kept, window))
+
+
+def _joined(one: Stretch, other: Stretch) -> Stretch:
+    moved = tuple(event._replace(place=event.place + one.trials) for event in other.events)
+    return Stretch(one.parts, one.trials + other.trials, one.events + moved)
+
+
+def _within(stretches: Sequence[Stretch], window: int) -> tuple[Stretch, ...]:
+    """The last ``window`` outcomes; late reports without outcomes of their own are bounded likewise."""
+    kept: list[Stretch] = []
+    room = window
+    for stretch in reversed(stretches[-2 * window :]):
+        if not room:
+            break
+        over = max(stretch.trials - room, 0)
+        later = [event._replace(place=event.place - over) for event in stretch.events if event.place > over]
+        events = tuple(later[-window:]) if over else stretch.events[-window:]
+        kept.append(Stretch(stretch.parts, stretch.trials - over, events))
+        room -= kept[-1].trials
+    return tuple(reversed(kept))
+
+
+# -- storing -------------------------------------------------------------------------------------------------
+
+
+def stored(watch: Watch) -> list[Any]:
+    """The stretches of a watch for JSON: ``[parts, trials, [[place, domain, vouched + 2 x unknown], ...]]``."""
+    return [
+        [
+            list(stretch.parts),
+            stretch.trials,
+            [[event.place, event.domain, event.vouched + 2 * event.unknown] for event in stretch.events],
+        ]
+        for stretch in watch.stretches
+    ]
+
+
+def restored(scope: str, signal: str, trials: int, stretches: Sequence[Any]) -> Watch:
+    """The watch that was stored."""
+    read = (
+        Stretch(
+            tuple(parts),
+            count,
+            tuple(Event(place, domain, bool(flags & 1), bool(flags & 2)) for place, domain, flags in events),
+        )
+        for parts, count, events in stretches
+    )
+    return Watch(scope, Signal(signal), trials, tuple(read))
