@@ -74,7 +74,7 @@ class Verified:
 
 
 def write(who: str, act: str, subject: str, **detail: Any) -> None:
-    """Add an act that no trigger sees. ``subject`` is a kind and a name, as in ``user:ada``; ``detail`` becomes JSON."""
+    """Add an act that no trigger sees. ``subject`` is a kind and a name, as in ``user:ada``; ``detail`` is JSON."""
     sql.rows(WRITE, [who, act, subject, orjson.dumps(detail).decode()])
 
 

@@ -1,9 +1,9 @@
 """Who sits there: log-in and the password asked again, both against guessing. Stopping passes neither.
 
-A log-in is noted in its own session; what opens mail again wants a password given within ``FRESH_SECONDS``. Guesses
-are counted by address and name, so that nobody can lock a responder out from elsewhere. While the cache cannot count,
-people can still log in (they may have to stop something, and hashing is slow enough for guessers), and nothing can be
-resumed.
+A log-in is noted in its own session; what opens mail again wants a password given within ``FRESH_SECONDS``, and each
+time a code from those who have a second factor. Guesses are counted by address and name, so that nobody can lock a
+responder out from elsewhere. While the cache cannot count, people can still log in (they may have to stop something,
+and hashing is slow enough for guessers), and nothing can be resumed.
 """
 
 import logging
@@ -12,10 +12,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django_ratelimit.core import get_usage
+
+from outbox import audit, second_factor
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ FRESH_SECONDS: Final = 600
 PROVED: Final = "proved_at"
 LOGINS: Final = "10/5m"
 RESUMES: Final = "10/5m"
+WRONG_CODE: Final = "That code is wrong or was used already; wait for the next one."
 
 
 class NotProved(PermissionError):
@@ -36,7 +39,7 @@ class TooManyTries(PermissionError):
 
 
 def guarded_login(view: View) -> View:
-    """A log-in view that notes when somebody passed, and answers 429 to guesses."""
+    """A log-in view that notes and audits who passed and who did not, and answers 429 to guesses."""
 
     @wraps(view)
     def login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -46,8 +49,10 @@ def guarded_login(view: View) -> View:
         if _counted(request, "login", name, LOGINS) is False:
             return _too_many(request)
         response = view(request, *args, **kwargs)
-        if request.user.is_authenticated and response.status_code == 302:
+        passed = request.user.is_authenticated and response.status_code == 302
+        if passed:
             _note(request)
+        _tell(request, passed)
         return response
 
     return login
@@ -59,20 +64,37 @@ def is_fresh(request: HttpRequest) -> bool:
     return isinstance(proved, float) and 0 <= time.time() - proved < FRESH_SECONDS
 
 
-def prove(request: HttpRequest, user: AbstractBaseUser, password: str) -> None:
-    """Make sure that it is this user who sits there, by the password if it was not given lately.
+def prove(request: HttpRequest, user: User, password: str, code: str = "", *, code_owed: bool = True) -> None:
+    """Make sure that it is this user who sits there: the password if it was not given lately, and their code.
+
+    Whoever has no second factor owes no code. ``code_owed``: for this act at all.
 
     Raises:
-        NotProved: it is not the password.
+        NotProved: it is not the password, or not an unused code.
         TooManyTries: not even looked at.
     """
     if _counted(request, "resume", f"user {user.pk}", RESUMES) is not True:
         raise TooManyTries("Too many tries; wait five minutes. The stop stands meanwhile.")
-    if is_fresh(request):
-        return
-    if not user.check_password(password):
-        raise NotProved("That is not your password." if password else "Give your password again.")
-    _note(request)
+    if not is_fresh(request):
+        if not user.check_password(password):
+            raise NotProved("That is not your password." if password else "Give your password again.")
+        _note(request)
+    if code_owed and second_factor.enrolled(user) and not second_factor.passes(user, code):
+        raise NotProved(WRONG_CODE if code.strip() else "Give the code that your phone shows.")
+
+
+def _tell(request: HttpRequest, passed: bool) -> None:
+    """Into the audit; a name that nobody has may be a password typed into the wrong field, so it is not kept."""
+    name = request.POST.get("username", "").replace("\0", "")
+    known = passed or User.objects.filter(username=name).exists()
+    who = request.user.get_username() if passed else "nobody"
+    subject = f"user:{who if passed else name}" if known else "user:(no such name)"
+    audit.write(
+        who,
+        "login.passed" if passed else "login.failed",
+        subject,
+        address=request.META.get("REMOTE_ADDR", ""),
+    )
 
 
 def _note(request: HttpRequest) -> None:
