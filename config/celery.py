@@ -78,6 +78,11 @@ app.conf.update(
             "options": {"expires": 60},
         },
         "rotate signing keys": {"task": "outbox.tend_keys", "schedule": 600.0, "options": {"expires": 600}},
+        "verify the audit's chain": {
+            "task": "outbox.look_at_audit",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
         "forget and make partitions": {
             "task": "outbox.keep_house",
             "schedule": 3600.0,

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from outbox import answers, budgets, house, ledger, quarantine, worker
+from outbox import answers, audit, budgets, house, ledger, quarantine, worker
 from reputation import domains, valves
 
 
@@ -66,3 +66,9 @@ def tally() -> None:
     """Count what waits behind ramps, for forecasts; open and half-open valves whose time has come."""
     ledger.tally_waiting()
     valves.tend()
+
+
+@shared_task(name="outbox.look_at_audit")  # type: ignore[untyped-decorator]
+def look_at_audit() -> None:
+    """Verify a step of the audit's chain."""
+    audit.look()

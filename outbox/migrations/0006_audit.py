@@ -42,7 +42,7 @@ DECLARE
     loose record;
 BEGIN
     IF NOT EXISTS (SELECT FROM outbox_audit WHERE id = NEW.id) THEN RETURN NULL; END IF;
-    PERFORM pg_advisory_xact_lock(20559, 2);
+    PERFORM pg_advisory_xact_lock(20559, 7);
     SELECT a.id, a.digest INTO place, last FROM outbox_audit AS a WHERE a.id > 0 ORDER BY a.id DESC LIMIT 1;
     place := coalesce(place, 0);
     last := coalesce(last, '');

@@ -21,7 +21,8 @@ from simulator import Config, running
 # What people and scripts find in var/demo.json is a promise.
 PROMISED = {
     "api_url", "api_key", "strict_api_key", "other_api_key", "returns_key", "sender", "admin_url", "admin_user",
-    "admin_password", "reviewer", "responders", "database_url", "oracle_log", "smtp_returns",
+    "admin_password", "auditor", "reviewer", "responders", "database_url", "oracle_log", "smtp_returns",
+    "killswitch_url",
 }  # fmt: skip
 
 
@@ -42,7 +43,9 @@ def demo(var: Path) -> dict[str, Any]:
 def test_the_demo_says_what_was_promised_and_to_its_owner_only(var: Path) -> None:
     said = demo(var)
     assert set(said) == PROMISED
-    assert [set(person) for person in (said["reviewer"], *said["responders"])] == [{"user", "password"}] * 3
+    assert [set(person) for person in (said["reviewer"], said["auditor"], *said["responders"])] == [
+        {"user", "password"}
+    ] * 4
     for name in ("demo.json", "zone.json"):
         assert stat.S_IMODE((var / name).stat().st_mode) == 0o600
 
@@ -106,7 +109,7 @@ def test_what_the_zone_publishes_is_all_that_the_demos_domains_need(
 
 def test_the_people_log_in_with_their_passwords(var: Path, client: Any) -> None:
     said = demo(var)
-    logins = [said["reviewer"], *said["responders"]]
+    logins = [said["reviewer"], said["auditor"], *said["responders"]]
     logins.append({"user": said["admin_user"], "password": said["admin_password"]})
     for login in logins:
         assert client.login(username=login["user"], password=login["password"]), login["user"]

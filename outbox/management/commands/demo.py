@@ -51,6 +51,7 @@ KEYS: Final[dict[str, tuple[str | None, dict[str, Any]]]] = {
 PEOPLE: Final[dict[str, str | None]] = {
     "admin": None,
     "reviewer": "reviewers",
+    "auditor": "auditors",
     "responder-1": "responders",
     "responder-2": "responders",
 }
@@ -76,7 +77,9 @@ class Command(BaseCommand):
 
 def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
     """What `var/demo.json` holds; the keys are a promise to scripts."""
-    admin, reviewer, *responders = ({"user": name, "password": word} for name, word in people.items())
+    admin, reviewer, auditor, *responders = (
+        {"user": name, "password": word} for name, word in people.items()
+    )
     return {
         "api_url": settings.PUBLIC_URL,
         **shown,
@@ -86,6 +89,7 @@ def _demo(shown: dict[str, str], people: dict[str, str]) -> dict[str, Any]:
         "admin_user": admin["user"],
         "admin_password": admin["password"],
         "reviewer": reviewer,
+        "auditor": auditor,
         "responders": responders,
         "database_url": os.environ.get("DATABASE_URL", ""),
         "oracle_log": os.environ.get("SIMULATOR_LOG", ""),
@@ -150,7 +154,7 @@ def _person(name: str, group_name: str | None, password: str) -> str:
 
 
 def _password(known: dict[str, Any], name: str) -> str:
-    logins = [known.get("reviewer", {}), *known.get("responders", [])]
+    logins = [known.get("reviewer", {}), known.get("auditor", {}), *known.get("responders", [])]
     logins.append({"user": known.get("admin_user"), "password": known.get("admin_password")})
     return next((login["password"] for login in logins if login.get("user") == name), "")
 

@@ -1,0 +1,146 @@
+"""The audit in the admin: who did what and when, and how far its chain was found whole.
+
+Guarantees: nothing here can be changed; opening it verifies nothing, however long the chain is: ``audit.look`` does, a
+step at a time, and its last word stands above the list.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from outbox.models import Audit, AuditLook
+from outbox.searching import PeriodFilter
+from reputation.switchlog import RULE
+from reputation.viewing import ReadOnly, block, chip, clock, stamp, visible
+
+# what acts begin with -> what they are about
+NOUNS: Final = {
+    "switch": "stops and resumes",
+    "reopening": "resumes in steps",
+    "purge": "purges",
+    "judgement": "conclusions of rules",
+    "login": "log-ins",
+    "admin": "the admin",
+    "membership": "who belongs to a group",
+    "right": "rights",
+    "user": "people",
+    "group": "groups",
+    "agent": "agents",
+    "apikey": "API keys",
+    "endpoint": "webhooks out",
+    "numbers": "the numbers of rules",
+    "suppression": "suppressions by people",
+    "stream": "streams",
+    "route": "routes",
+    "domain": "sending domains",
+    "organisation": "organisational domains",
+    "key": "signing keys",
+    "providerlimit": "provider limits",
+}
+BRIEF: Final = 120  # characters of a detail in the list
+
+
+class NounFilter(admin.SimpleListFilter):
+    title = "what it is about"
+    parameter_name = "about"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        return list(NOUNS.items())
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Audit]) -> QuerySet[Audit]:
+        return queryset.filter(act__startswith=f"{self.value()}.") if self.value() else queryset
+
+
+class DoerFilter(admin.SimpleListFilter):
+    title = "who"
+    parameter_name = "by"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> tuple[tuple[str, str], ...]:
+        return (("people", "people"), ("rules", "rules"), ("roles", "the database's roles"))
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Audit]) -> QuerySet[Audit]:
+        rules, roles = Q(who__startswith=RULE), Q(who__startswith="role:")
+        wanted = {"people": ~(rules | roles), "rules": rules, "roles": roles}
+        return queryset.filter(wanted[self.value() or ""]) if self.value() in wanted else queryset
+
+
+class WhenFilter(PeriodFilter):
+    """When; by the time in the row, since its number does not tell."""
+
+    def between(
+        self, queryset: QuerySet[Any], since: datetime | None, until: datetime | None
+    ) -> QuerySet[Any]:
+        found = queryset.filter(at__gte=since) if since else queryset
+        return found.filter(at__lt=until) if until else found
+
+
+@admin.register(Audit)
+class AuditAdmin(ReadOnly):
+    change_list_template = "admin/outbox/audit/change_list.html"
+    list_display = ("id", clock("at", "when"), "doer", "act", "about", "brief")
+    list_filter = (NounFilter, DoerFilter, WhenFilter)
+    search_fields = ("=who", "subject__startswith", "subject__icontains")
+    search_help_text = "Who did it, in full; or a part of what it was done to: agent:ada, user:rita, a scope."
+    fields = ("id", clock("at", "when"), "doer", "act", "about", "told", "link")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, with how far its chain was found whole."""
+        return super().changelist_view(request, {"chain": standing(), **(extra_context or {})})
+
+    @admin.display(description="who")
+    def doer(self, row: Audit) -> str:
+        return visible(row.who)
+
+    @admin.display(description="what it was done to")
+    def about(self, row: Audit) -> str:
+        return visible(row.subject)
+
+    @admin.display(description="detail")
+    def brief(self, row: Audit) -> str:
+        words = visible("; ".join(f"{name}: {_said(value)}" for name, value in row.detail.items()))
+        return words if len(words) <= BRIEF else f"{words[:BRIEF]} …"
+
+    @admin.display(description="detail")
+    def told(self, row: Audit) -> SafeString:
+        lines = ((name, block(_said(value))) for name, value in row.detail.items())
+        return format_html(
+            '<dl class="ao-told">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines)
+        )
+
+    @admin.display(description="its link in the chain")
+    def link(self, row: Audit) -> str:
+        return f"{row.pk}:{bytes(row.digest).hex()}"
+
+
+def standing() -> SafeString:
+    """In one line: is the chain whole, up to where, and when was that found."""
+    seen = AuditLook.objects.first()
+    if seen is None or seen.at is None:
+        return SafeString("The chain has not been verified yet.")
+    if seen.broken is not None:
+        words = "{} The chain is broken at row {}: {}. Found {}."
+        return format_html(words, chip("broken"), seen.broken, seen.words, stamp(seen.at))
+    whole = f"; all of it from the first row on {stamp(seen.whole_at)}" if seen.whole_at else ""
+    return format_html(
+        "{} Chain verified up to row {} at {}{}.", chip("whole"), seen.upto, stamp(seen.at), whole
+    )
+
+
+def _said(value: Any) -> str:
+    """What a row of the audit says of one thing: before and after, a list, or just it."""
+    if isinstance(value, list) and len(value) == 2 and value[0] != value[1]:
+        return f"{_plain(value[0])} → {_plain(value[1])}"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
+    return "none" if value in (None, "") else str(value)
