@@ -5,7 +5,7 @@ is left out and ``ao_metrics_failed`` says so. No login, so no names of agents, 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, LiteralString
 
 from django.db import Error, transaction
@@ -15,7 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from outbox import proof
+from outbox import proof, pulse
+from outbox.gauges import GAUGES
 from reputation import sql
 
 logger = logging.getLogger(__name__)
@@ -29,17 +30,6 @@ UNION ALL SELECT 'sending', count(*) FROM outbox_delivery WHERE status = 'sendin
 UNION ALL SELECT 'uncertain', count(*) FROM outbox_delivery WHERE status = 'uncertain'
 UNION ALL SELECT 'held', (SELECT count(*) FROM outbox_delivery WHERE status IN ('held', 'queued', 'deferred'))
     - (SELECT count(*) FROM outbox_delivery WHERE status IN ('queued', 'deferred'))
-"""
-
-# How late the first due delivery of each tier is; lanes that wait for allowance or behind a stop are not late.
-LATE: Final[LiteralString] = """
-SELECT t.tier, coalesce(extract(epoch FROM ao_now() - (
-    SELECT min(due.at) FROM outbox_lane AS l CROSS JOIN LATERAL (
-        SELECT d.next_attempt_at AS at FROM outbox_delivery AS d
-        WHERE d.lane_id = l.id AND d.status IN ('queued', 'deferred') AND d.next_attempt_at <= ao_now()
-        ORDER BY d.priority, d.next_attempt_at LIMIT 1
-    ) AS due WHERE l.tier = t.tier AND l.state = 'awake'
-))::float8, 0) AS seconds FROM (VALUES (0), (1)) AS t (tier)
 """
 
 SWITCH: Final[LiteralString] = """
@@ -56,8 +46,6 @@ JOIN reputation_purse AS p ON p.id = r.purse_id JOIN reputation_allowance AS a O
 WHERE r.kind = 'domain' AND r.purse_until > ao_now()
 """
 
-TIERS: Final = ("transactional", "agents")
-
 
 def metrics(_request: HttpRequest) -> HttpResponse:
     """Everything that could be read now."""
@@ -71,8 +59,7 @@ class _Readings(Collector):
         failed = GaugeMetricFamily(
             "ao_metrics_failed", "Readings that could not be taken now.", labels=["reading"]
         )
-        for reading in READINGS:
-            name = reading.__name__.strip("_")
+        for name, reading in READINGS.items():
             try:
                 with transaction.atomic():
                     sql.count(PATIENCE)
@@ -96,8 +83,8 @@ def _late() -> Iterator[Metric]:
     late = GaugeMetricFamily(
         "ao_oldest_due_seconds", "How late the first due delivery is, of those that may go.", labels=["tier"]
     )
-    for row in sql.rows(LATE):
-        late.add_metric([TIERS[row.tier]], row.seconds)
+    for tier, seconds in pulse.lateness().items():
+        late.add_metric([tier], seconds)
     yield late
 
 
@@ -135,10 +122,11 @@ def _allowances() -> Iterator[Metric]:
     yield from families.values()
 
 
-READINGS: Final[tuple[Callable[[], Iterator[Metric]], ...]] = (
-    _open,
-    _late,
-    _switch,
-    _after_stop,
-    _allowances,
-)
+READINGS: Final[Mapping[str, Callable[[], Iterator[Metric]]]] = {
+    "open": _open,
+    "late": _late,
+    "switch": _switch,
+    "after_stop": _after_stop,
+    "allowances": _allowances,
+    **{gauge.name.removeprefix("ao_"): gauge.read for gauge in GAUGES},
+}

@@ -8,10 +8,13 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from outbox import ledger, metrics, sessions
-from outbox.models import Delivery, Lane
+from outbox.models import Alarm, Delivery, Drill, Lane, RefusedPosts, ReturnCount
 from reputation import killswitch
+from reputation.models import Judgement, Watch
 from tests import factories
 from tests.outbox.test_api import Caller
+
+NOW = datetime.now(UTC)
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -77,3 +80,36 @@ def test_nobody_is_named(ada: Caller) -> None:
     text = Client().get("/metrics").content.decode()
     assert "ada" not in text.replace("ao_", "")
     assert "example.org" not in text
+
+
+def test_signals_stops_alarms_and_drills_are_counted_without_names(ada: Caller) -> None:
+    killswitch.trip("agent:ada", who="grace", why="")
+    killswitch.trip("agent:ada", who="rule: bounces", why="8 of 100")
+    Judgement.objects.create(scope="agent:ada", rule="bounces", strength="strong", at=NOW, why="8 of 100")
+    Watch.objects.create(scope="run:ada/x", signal="bounces", stream="s", weak_since=NOW, touched_at=NOW)
+    RefusedPosts.objects.create(minute=NOW, agent_id=1, code="stopped", posts=7)
+    ReturnCount.objects.create(day=NOW.date(), source="smtp", end="counted", messages=5)
+    Alarm.objects.create(kind="trip", key="1", raised_at=NOW, words="", tries=1)
+    measured = {"trip_seconds": 0.01, "zero_seconds": 0.2, "heard_seconds": None}
+    counts = {"messages": 9, "sent": 4, "kept": 5, "after": 0, "workers": 1, "epoch": 1}
+    Drill.objects.create(who="grace", scope="stream:drill", **counts, **measured)
+    found = read()
+    expected = {
+        ("ao_stops_total", "person"): 1,
+        ("ao_stops_total", "rule"): 1,
+        ("ao_stops_total", "drill"): 0,
+        ("ao_judgements_total", "strong"): 1,
+        ("ao_judgements_total", "weak"): 0,
+        ("ao_scopes_weak",): 1,
+        ("ao_posts_refused", "stopped"): 7,
+        ("ao_returns_total", "counted", "smtp"): 5,
+        ("ao_alarms_open", "trip"): 1,
+        ("ao_alarms_open", "uncertain"): 0,
+        ("ao_alarms_untold",): 1,
+        ("ao_drill_seconds", "zero"): 0.2,
+        ("ao_drill_cleared_after",): 0,
+        ("ao_webhooks_waiting",): 0,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    assert ("ao_last_dot_seconds",) not in found  # there was none
+    assert "grace" not in Client().get("/metrics").content.decode()
