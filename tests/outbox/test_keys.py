@@ -84,7 +84,11 @@ def test_the_scheme_may_be_written_in_any_case(live_db: Any, scheme: str) -> Non
     assert keys.authenticate(scheme + factories.key(factories.agent())).agent == "ada"
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic eDp5", f"Bearer {keys.new().text}"])
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Basic eDp5", f"Bearer {keys.new().text}"],
+    ids=["none", "empty", "no key", "another scheme", "nobody's key"],
+)
 def test_who_has_no_key_of_ours_is_unauthenticated(live_db: Any, header: str | None) -> None:
     assert _refusal(header) == "unauthenticated"
 

@@ -63,23 +63,25 @@ ABSENT = Found((), Outcome.ABSENT)
 FAILED = Found((), Outcome.FAILED)
 
 
+PUBLISHED = [
+    ("ehlo-1", "mail.example.com", "A", "192.0.2.1", True),
+    ("ptr-1", "1.2.0.192.in-addr.arpa", "PTR", "mail.example.com.", True),
+    ("ehlo-2", "mail.example.com", "AAAA", "2001:db8::1", True),
+    ("returns-mx", "rp.agents.example.com", "MX", "10 returns.example.com.", True),
+    ("returns-spf", "rp.agents.example.com", "TXT", "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all", True),
+    ("dkim-ao1", "ao1._domainkey.agents.example.com", "TXT", RSA_RECORD, True),
+    ("dkim-ao2", "ao2._domainkey.agents.example.com", "TXT", SECOND.public_record, False),
+    ("dmarc", "_dmarc.agents.example.com", "TXT", "v=DMARC1; p=none; adkim=s; rua=mailto:dmarc@example.com", True),
+    ("mx", "agents.example.com", "MX", "10 mx.example.com.", True),
+    ("spf", "agents.example.com", "TXT", "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all", False),
+    ("unsubscribe", "u.agents.example.com", "CNAME", "www.example.com.", False),
+    ("tlsrpt", "_smtp._tls.agents.example.com", "TXT", "v=TLSRPTv1; rua=mailto:dmarc@example.com", False),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("purpose", "name", "rdtype", "value", "needed"),
-    [
-        ("ehlo-1", "mail.example.com", "A", "192.0.2.1", True),
-        ("ptr-1", "1.2.0.192.in-addr.arpa", "PTR", "mail.example.com.", True),
-        ("ehlo-2", "mail.example.com", "AAAA", "2001:db8::1", True),
-        ("returns-mx", "rp.agents.example.com", "MX", "10 returns.example.com.", True),
-        ("returns-spf", "rp.agents.example.com", "TXT", "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all", True),
-        ("dkim-ao1", "ao1._domainkey.agents.example.com", "TXT", RSA_RECORD, True),
-        ("dkim-ao2", "ao2._domainkey.agents.example.com", "TXT", SECOND.public_record, False),
-        ("dmarc", "_dmarc.agents.example.com", "TXT", "v=DMARC1; p=none; adkim=s; rua=mailto:dmarc@example.com", True),
-        ("mx", "agents.example.com", "MX", "10 mx.example.com.", True),
-        ("spf", "agents.example.com", "TXT", "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all", False),
-        ("unsubscribe", "u.agents.example.com", "CNAME", "www.example.com.", False),
-        ("tlsrpt", "_smtp._tls.agents.example.com", "TXT", "v=TLSRPTv1; rua=mailto:dmarc@example.com", False),
-    ],
-)  # fmt: skip
+    ("purpose", "name", "rdtype", "value", "needed"), PUBLISHED, ids=[row[0] for row in PUBLISHED]
+)
 def test_a_direct_domain_publishes(purpose: str, name: str, rdtype: str, value: str, needed: bool) -> None:
     found = {each.purpose: each for each in expected(FACTS)}[purpose]
     assert (found.name, found.type, found.values, found.needed) == (name, rdtype, (value,), needed)
