@@ -85,7 +85,15 @@ def events(request: HttpRequest, name: str, now: datetime) -> list[ServiceEvent]
         return [_event(each) for each in _read(name, service, request, now)][:MAX_EVENTS]
     except (SuspiciousOperation, sns.NotGenuine, WebhookVerificationError) as error:
         raise NotFromThere(f"{name}: {error}") from None
-    except (AnymailError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        AnymailError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise Unreadable(f"{name}: {type(error).__name__}: {error}"[:300]) from error
 
 
