@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from outbox import answers, audit, budgets, house, ledger, quarantine, worker
+from outbox import answers, audit, budgets, house, ledger, quarantine, relayed, worker
 from reputation import domains, valves
 
 
@@ -38,6 +38,7 @@ def keep_house() -> None:
     answers.forget()
     budgets.forget()
     quarantine.forget()
+    relayed.forget()
     house.forget_sessions()
     house.make_partitions()
 
