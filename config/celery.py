@@ -66,6 +66,11 @@ app.conf.update(
             "options": {"expires": 5},
         },
         "end what waited too long": {"task": "outbox.expire", "schedule": 5.0, "options": {"expires": 10}},
+        "go on with reopenings and purges": {
+            "task": "outbox.reopen",
+            "schedule": 2.0,
+            "options": {"expires": 5},
+        },
         "wake lanes that were overlooked": {
             "task": "outbox.rouse",
             "schedule": 30.0,

@@ -16,9 +16,6 @@ from outbox import keys, proof
 from outbox.models import ApiKey
 from outbox.panels import glance
 from outbox.proof import Clearances, Worker
-from reputation import reopening
-from reputation.models import OpenStop
-from reputation.reopening import Proposal
 from reputation.switchlog import Happening, by_rule
 from reputation.viewing import stamp, visible
 
@@ -77,14 +74,6 @@ class Proof:
         return " ".join((*_what(self.happening), *_certainty(self), permalink(self.happening.first.pk)))
 
 
-@dataclass(frozen=True, slots=True)
-class Reopening:
-    """What a resume wants: a second person, and who has proposed it already."""
-
-    needs_two: bool
-    proposal: Proposal | None
-
-
 def proof_of(happening: Happening) -> Proof:
     """The proof of the stop that a trip or resume belongs to."""
     first = happening.first
@@ -95,13 +84,6 @@ def proof_of(happening: Happening) -> Proof:
         glance(lambda: proof.clearances(first.scope, first.at, ended), "clearances"),
         glance(lambda: keys.of_scope(first.scope), "keys"),
     )
-
-
-def reopening_of(stop: OpenStop | None) -> Reopening | None:
-    """What ending this stop wants; None where there is none, or it cannot be said now."""
-    if stop is None:
-        return None
-    return glance(lambda: Reopening(reopening.needs_two(stop), reopening.proposal(stop)), "the reopening")
 
 
 def permalink(epoch: int) -> str:

@@ -2,7 +2,7 @@
 
 Guarantees: the stop buttons leave before anything is counted; a stop asks for nothing but a session that may stop, is
 never counted against a rate, and is a transaction of its own. Whoever may look may not therefore stop, and whoever may
-stop may not therefore resume: that wants a reason, a fresh password and, after a rule, a second person.
+stop may not therefore resume (``desk_reopen``).
 """
 
 from collections.abc import Callable, Iterator
@@ -30,19 +30,22 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from outbox import alarm, keys, ledger, outgoing, proving, scopes
-from outbox.aftermath import Proof, proof_of, reopening_of
+from outbox import keys, proving, scopes, senders
+from outbox.aftermath import Proof, proof_of
+from outbox.ending import ending_of
+from outbox.followup import followup_of
 from outbox.models import ApiKey
 from outbox.panels import FOLDER, panels
-from reputation import killswitch, reopening, switchlog
+from reputation import killswitch, switchlog
 from reputation.killswitch import UnknownScope
-from reputation.models import OpenStop
 from reputation.switchlog import Happening, Wanted
 
 View = Callable[..., HttpResponseBase]
 
 TRIP: Final = "reputation.trip_switch"
 RESUME: Final = "reputation.resume_switch"
+PURGE: Final = "reputation.purge_switch"
+EXPORT: Final = "reputation.export_switch"
 REVOKE: Final = "outbox.change_apikey"
 PANELS_HERE: Final = "<!-- panels -->"
 # Stands before somebody's HTML in its sandbox, which runs no scripts and goes nowhere by itself.
@@ -63,7 +66,6 @@ def for_people(permission: str) -> Callable[[View], View]:
 
 looks = for_people("reputation.view_openstop")
 stops = for_people(TRIP)
-resumes = for_people(RESUME)
 revokes = for_people(REVOKE)
 
 
@@ -104,53 +106,35 @@ def stop(request: HttpRequest) -> HttpResponseBase:
         return _page(request, aimed=request.POST, error=str(error), status=422)
     except Error as error:
         return _page(request, error=FAILED.format(error), status=503)
-    return _to(done.epoch)
+    return to_happening(done.epoch)
 
 
 @require_safe
 @looks
 def happening(request: HttpRequest, epoch: int) -> HttpResponse:
     """A stop's own page: its proof, what was added to it, and how it may end."""
-    return _happening(request, _found(epoch))
+    return tell(request, found_at(epoch))
 
 
 @require_safe
 @looks
 def proof(request: HttpRequest, epoch: int) -> HttpResponse:
     """The proof alone, for a page that stays open."""
-    return render(request, f"{FOLDER}/_proof.html", _proof_context(request, proof_of(_found(epoch))))
+    found = found_at(epoch)
+    context = {**_proof_context(request, proof_of(found)), "ending": ending_of(found, person_of(request))}
+    return render(request, f"{FOLDER}/_now.html", context)
 
 
 @require_POST
 @stops
 def note(request: HttpRequest, epoch: int) -> HttpResponseBase:
     """Add a note, or the reason that there was no time for."""
-    found = _found(epoch)
+    found = found_at(epoch)
     try:
         switchlog.note(epoch, who=_who(request), text=request.POST.get("text", ""))
     except ValueError as error:
-        return _happening(request, found, error=str(error), status=422)
-    return _to(epoch)
-
-
-@require_POST
-@resumes
-def resume(request: HttpRequest, epoch: int) -> HttpResponseBase:
-    """Open a stopped scope again, or propose to."""
-    found = _found(epoch)
-    why = request.POST.get("why", "")
-    try:
-        proving.prove(request, _person(request), request.POST.get("password", ""))
-        done = reopening.resume(_open(found), who=_who(request), why=why)
-    except proving.TooManyTries as error:
-        return _happening(request, found, error=str(error), why=why, status=429)
-    except (PermissionError, killswitch.NotTripped, ValueError) as error:
-        return _happening(request, found, error=str(error), why=why, status=422)
-    if done is None:
-        return _to(epoch)
-    ledger.unpark(done.scope)
-    alarm.ring()
-    return _to(done.epoch)
+        return tell(request, found, error=str(error), status=422)
+    return to_happening(epoch)
 
 
 @require_POST
@@ -160,16 +144,16 @@ def revoke(request: HttpRequest, epoch: int, key: int) -> HttpResponseBase:
     if keys.revoke(key):
         row = ApiKey.objects.filter(pk=key)
         LogEntry.objects.log_actions(
-            _person(request).pk, row, CHANGE, f"Revoked {row[0]} (stop {epoch}).", single_object=True
+            person_of(request).pk, row, CHANGE, f"Revoked {row[0]} (stop {epoch}).", single_object=True
         )
-    return _to(epoch, "keys")
+    return to_happening(epoch, "keys")
 
 
 @require_safe
 @looks
 def sample(request: HttpRequest, message: UUID) -> HttpResponse:
     """A message's text and, shut in, its HTML."""
-    found = outgoing.sample(message)
+    found = senders.sample(message)
     if found is None:
         raise Http404("There is no such message.")
     shown = {"sample": found[0], "html": found[1], "shut_in": SHUT_IN}
@@ -222,11 +206,12 @@ def _in_parts(shell: str, inner: Iterator[str]) -> Iterator[str]:
     yield bottom
 
 
-def _happening(request: HttpRequest, found: Happening, *, status: int = 200, **shown: Any) -> HttpResponse:
+def tell(request: HttpRequest, found: Happening, *, status: int = 200, **shown: Any) -> HttpResponse:
+    """A stop's own page, with what went wrong just now."""
     told = proof_of(found)
     context = {
         **_proof_context(request, told),
-        "reopening": reopening_of(found.stop),
+        "ending": ending_of(found, person_of(request)),
         "fresh": proving.is_fresh(request),
         **shown,
     }
@@ -234,12 +219,19 @@ def _happening(request: HttpRequest, found: Happening, *, status: int = 200, **s
 
 
 def _proof_context(request: HttpRequest, told: Proof) -> dict[str, Any]:
-    return {"told": told, "happening": told.happening, "me": _who(request), **_may(request)}
+    after = followup_of(told.happening)
+    return {"told": told, "after": after, "happening": told.happening, "me": _who(request), **_may(request)}
 
 
 def _may(request: HttpRequest) -> dict[str, bool]:
-    asked = {"may_stop": TRIP, "may_resume": RESUME, "may_revoke": REVOKE}
-    return {name: _person(request).has_perm(permission) for name, permission in asked.items()}
+    asked = {
+        "may_stop": TRIP,
+        "may_resume": RESUME,
+        "may_revoke": REVOKE,
+        "may_purge": PURGE,
+        "may_export": EXPORT,
+    }
+    return {name: person_of(request).has_perm(permission) for name, permission in asked.items()}
 
 
 def _offered(scope: str) -> str:
@@ -251,29 +243,26 @@ def _named(given: Any) -> str:
     return scopes.named(given.get("kind", ""), given.get("key", "").strip())
 
 
-def _found(epoch: int) -> Happening:
+def found_at(epoch: int) -> Happening:
+    """The trip or resume of this number; 404 if there is none."""
     found = switchlog.happening(epoch)
     if found is None:
         raise Http404("Nothing was tripped or resumed with this number.")
     return found
 
 
-def _open(found: Happening) -> OpenStop:
-    if found.stop is None:
-        raise killswitch.NotTripped(f"{found.event.scope} has been resumed meanwhile.")
-    return found.stop
-
-
-def _person(request: HttpRequest) -> User:
+def person_of(request: HttpRequest) -> User:
+    """Who is logged in."""
     if not isinstance(request.user, User):  # the views are for people who are logged in
         raise PermissionDenied
     return request.user
 
 
 def _who(request: HttpRequest) -> str:
-    return _person(request).get_username()
+    return person_of(request).get_username()
 
 
-def _to(epoch: int, place: str = "") -> HttpResponse:
+def to_happening(epoch: int, place: str = "") -> HttpResponse:
+    """To the page of a trip or resume."""
     address = reverse("stop-happening", args=[epoch])
     return HttpResponseRedirect(f"{address}#{place}" if place else address)

@@ -12,6 +12,7 @@ from typing import Final, LiteralString
 
 from reputation import sql, suppression
 
+# What was opened through the glass is closed to new posts until another person confirms it.
 # The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there.
 READ: Final[LiteralString] = """
 SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_id, d.name AS domain,
@@ -19,7 +20,8 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
        coalesce((d.preset, r.preset, o.preset) <> ('none', 'none', 'none'), false) AS warming,
        EXISTS (SELECT FROM reputation_signingkey AS k
                WHERE k.domain_id = d.id AND k.state = 'active' AND k.algorithm = 'rsa-sha256') AS signed,
-       ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch) AS stops,
+       ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch)
+       || ARRAY(SELECT scope FROM reputation_reopening WHERE state = 'open' AND glass) AS stops,
        ARRAY(SELECT mark FROM ao_suppressed(%(marks)s::bytea[], s.name, s.kind)) AS suppressed,
        (SELECT jsonb_agg(jsonb_build_array(u.id, u.name, u.lineage, u.cancelled_at IS NOT NULL, coalesce(
                     (SELECT jsonb_object_agg(l.provider, l.id) FROM outbox_lane AS l

@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 from django.db import transaction
 
-from outbox import ids, statements
+from outbox import ids, statements, stop_statements
 from outbox.lifecycle import OPEN, Status, origins
 from reputation import allowance, outlook, sql
 
@@ -286,6 +286,60 @@ def release_rechecked(limit: int = 1000) -> int:
         moved = sql.rows(statements.RELEASE_RECHECKED, [limit])
         _wake(moved)
     return len(moved)
+
+
+def look_again(reasons: Mapping[UUID, str], actor: str) -> dict[str, int]:
+    """End or hold what may not go out any more of these waiting deliveries; how many, by their new status.
+
+    ``reasons``: why its recipient may not be mailed now, or nothing. In the caller's transaction.
+    """
+    given = {"ids": list(reasons), "reasons": list(reasons.values()), "actor": actor}
+    return {row.status: row.n for row in sql.rows(stop_statements.LOOK_AGAIN, given)}
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """How a scope opens in steps: by provider (``together``: of all) the last delivery of those that go first.
+
+    The others are due ``after`` a while, spread over ``spread`` (intervals). Only what is due before ``horizon`` is
+    touched; ``pull``: the first were put off before, and are due at once.
+    """
+
+    cuts: Mapping[str, str]
+    horizon: datetime
+    after: str
+    spread: str
+    together: bool = False
+    pull: bool = False
+
+
+def stage(found: Sequence[UUID], plan: Staging, actor: str) -> int:
+    """Put off those of these waiting deliveries that do not go first; how many. In the caller's transaction."""
+    given = {name: getattr(plan, name) for name in Staging.__slots__} | {"cuts": _json(plan.cuts)}
+    lanes = sql.rows(stop_statements.STAGE, given | {"ids": list(found), "actor": actor})
+    _wake(lanes)
+    return sum(row.later for row in lanes)
+
+
+def set_aside(found: Sequence[UUID], purge: str, actor: str) -> int:
+    """Take these waiting deliveries out of the way; how many that were. In the caller's transaction."""
+    given = {"ids": list(found), "purge": purge, "actor": actor}
+    return int(sql.one(stop_statements.SET_ASIDE, given).n)
+
+
+def put_back(found: Sequence[UUID], purge: str, actor: str, step: tuple[str, str] | None) -> int:
+    """Queue again what was set aside; how many. ``step``: how long it waits at least, spread over how long."""
+    after, spread = step or ("0", "0")
+    given = {"ids": list(found), "purge": purge, "actor": actor, "open": step is not None}
+    moved = sql.rows(stop_statements.PUT_BACK, given | {"after": after, "spread": spread})
+    _wake(moved)
+    return len(moved)
+
+
+def throw_away(found: Sequence[UUID], purge: str, actor: str) -> int:
+    """Cancel what was set aside, budgets given back; how many. In the caller's transaction."""
+    given = {"ids": list(found), "purge": purge, "actor": actor}
+    return int(sql.one(stop_statements.THROW_AWAY, given).n)
 
 
 def tally_waiting() -> int:

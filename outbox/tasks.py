@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from outbox import answers, audit, budgets, house, ledger, quarantine, relayed, worker
+from outbox import answers, audit, budgets, house, ledger, purging, quarantine, recheck, relayed, worker
 from reputation import domains, valves
 
 
@@ -24,6 +24,13 @@ def expire() -> None:
     ledger.expire()
     ledger.catch_up()
     ledger.resend_uncertain()
+
+
+@shared_task(name="outbox.reopen")  # type: ignore[untyped-decorator]
+def reopen() -> None:
+    """Go on with reopenings and purges; close what nobody confirmed."""
+    recheck.tend()
+    purging.tend()
 
 
 @shared_task(name="outbox.rouse")  # type: ignore[untyped-decorator]

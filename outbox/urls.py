@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, desk, desk_switch, health, metrics, optout_page
+from outbox import api, desk, desk_account, desk_reopen, desk_switch, health, metrics, optout_page
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -26,7 +26,17 @@ urlpatterns = [
     path("killswitch/<int:epoch>/", desk_switch.happening, name="stop-happening"),
     path("killswitch/<int:epoch>/now/", desk_switch.proof, name="stop-now"),
     path("killswitch/<int:epoch>/note/", desk_switch.note, name="stop-note"),
-    path("killswitch/<int:epoch>/resume/", desk_switch.resume, name="stop-resume"),
+    path("killswitch/<int:epoch>/resume/", desk_reopen.resume, name="stop-resume"),
+    path("killswitch/<int:epoch>/glass/", desk_reopen.glass, name="stop-glass"),
+    path("killswitch/<int:epoch>/confirm/", desk_reopen.confirm, name="stop-confirm"),
+    path("killswitch/<int:epoch>/purge/", desk_reopen.purge, name="stop-purge"),
+    path("killswitch/purge/<int:key>/undo/", desk_reopen.undo, name="purge-undo"),
+    path("killswitch/purge/<int:key>/affected.csv", desk_reopen.affected, name="purge-affected"),
+    path("account/second-factor/", desk_account.page, name="second-factor"),
+    path("account/second-factor/begin/", desk_account.begin, name="second-factor-begin"),
+    path("account/second-factor/confirm/", desk_account.confirm, name="second-factor-confirm"),
+    path("account/second-factor/codes/", desk_account.codes, name="second-factor-codes"),
+    path("account/second-factor/remove/", desk_account.remove, name="second-factor-remove"),
     path("killswitch/<int:epoch>/revoke/<int:key>/", desk_switch.revoke, name="stop-revoke"),
     path("u/<str:token>", optout_page.page, name="unsubscribe"),
     re_path(r"^v1/errors/?$", desk.problems, name="errors"),

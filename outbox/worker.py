@@ -35,7 +35,7 @@ from outbox.heeding import Lost, heard, lost
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families, shaping, suppression, tlspolicies, valves
+from reputation import families, reopening, shaping, suppression, tlspolicies, valves
 from reputation.fetching import Fetcher
 from reputation.providers import OTHER
 from reputation.resolver import Resolver
@@ -375,6 +375,7 @@ def _rounds(rouse: bool) -> None:
     ledger.rescue()
     ledger.expire()
     ledger.resend_uncertain()
+    reopening.close_unconfirmed()
     if rouse:
         ledger.rouse()
 

@@ -6,7 +6,7 @@ second finds the day open. A day that is not open allows nothing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, LiteralString
@@ -108,6 +108,12 @@ WITH made AS (
 UPDATE reputation_ramp SET purse_id = made.id, purse_until = %(until)s FROM made WHERE reputation_ramp.id = %(ramp)s
 """
 
+# What the day let pass by was counted against another cap.
+FOLLOW: Final[LiteralString] = """
+UPDATE reputation_allowance SET step = %(step)s, cap = greatest(%(cap)s, taken), lapsed = 0
+WHERE ramp_id = %(ramp)s AND day = %(day)s
+"""
+
 REST: Final[LiteralString] = """
 UPDATE reputation_ramp SET purse_id = NULL, purse_until = %(until)s WHERE id = %(ramp)s
 """
@@ -116,6 +122,9 @@ UPDATE reputation_ramp SET purse_id = NULL, purse_until = %(until)s WHERE id = %
 PUT_OFF: Final[LiteralString] = (
     "UPDATE reputation_ramp SET opens_at = ao_now() + interval '1 minute' WHERE id = %s"
 )
+
+
+Story = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +153,26 @@ def ramp_of(key: str, provider: str, kind: str = "domain") -> int:
 def open_days(ramp_ids: Sequence[int]) -> int:
     """Begin today for these sending domains' ramps; how many there was a day to begin for."""
     return sum(_opened(ramp) for ramp in ramp_ids)
+
+
+def move(ramp: int, choose: Callable[[Steps, int], int], *, kind: str, why: str, note: Story) -> int | None:
+    """Put a sending domain's ramp on the step that ``choose`` picks from its steps and the present one, today too.
+
+    Today's cap never falls below what is taken. The answer is the step it was on; None where it stays.
+    """
+    with transaction.atomic():
+        [state] = sql.rows(LOCK_RAMPS, [[ramp]])
+        place = sql.one(PLACE, [ramp])
+        ladder = _ladder(place, _draws(place)[0])
+        step = choose(ladder, state.step)
+        if step == state.step:
+            return None
+        cap = ladder.cap(step)
+        sql.count(STEP, {"ramp": ramp, "step": step, "holding": state.holding, "at": place.now})
+        sql.count(FOLLOW, {"ramp": ramp, "step": step, "cap": cap, "day": _day(place)})
+        words = {"why": why, "evidence": orjson.dumps({**note, "from": state.step}).decode()}
+        sql.count(TELL, {"ramp": ramp, "kind": kind, "step": step, "cap": cap, **words})
+    return int(state.step)
 
 
 def _opened(ramp: int) -> bool:

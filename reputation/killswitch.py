@@ -7,7 +7,7 @@ clearance that hangs (its connection is ended instead), to open anything by itse
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -58,6 +58,13 @@ VALUES (%(scope)s, %(epoch)s, %(at)s, %(who)s, %(why)s) ON CONFLICT (scope) DO N
 
 OPEN: Final = "DELETE FROM reputation_openstop WHERE scope = %(scope)s AND epoch = coalesce(%(epoch)s, epoch)"
 
+# What was outcome and conclusion before a resume counts no more: windows begin anew.
+BEGIN_ANEW: Final = """
+WITH gone AS (DELETE FROM reputation_watch WHERE scope = %(scope)s)
+UPDATE reputation_judgement SET epoch = %(epoch)s
+WHERE scope = %(scope)s AND strength IN ('strong', 'at_once') AND epoch IS NULL
+"""
+
 TELL: Final = f"SELECT pg_notify('{CHANNEL}', %(epoch)s::text)"
 
 CLOSED_NOW: Final = "SELECT scope, epoch, tripped_at, who, why FROM reputation_openstop ORDER BY epoch"
@@ -80,6 +87,9 @@ class Switched:
     scope: str
     epoch: int
     at: datetime
+
+
+Also = Callable[[Switched], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +117,11 @@ def scope_of(kind: str, key: str = "") -> str:
     return f"{kind}:{key.lower() if kind in {'recipient_domain', 'domain'} else key}"
 
 
-def trip(scope: str, *, who: str, why: str) -> Switched:
+def trip(scope: str, *, who: str, why: str, also: Also | None = None) -> Switched:
     """Close a scope. Once this returns, no dot in it can be cleared.
 
-    Tripping a closed scope again is recorded and changes nothing else: the first trip's time stands.
+    Tripping a closed scope again is recorded and changes nothing else: the first trip's time stands. ``also`` is done
+    in the same transaction; what it raises undoes the trip.
 
     Raises:
         django.db.OperationalError: the lock could not be had in three rounds, or the database not be asked.
@@ -119,11 +130,16 @@ def trip(scope: str, *, who: str, why: str) -> Switched:
         switched = _record(scope, "trip", who, why)
         fields = {"scope": scope, "epoch": switched.epoch, "at": switched.at, "who": who, "why": why}
         sql.count(CLOSE, fields)
+        if also:
+            also(switched)
     return switched
 
 
-def resume(scope: str, *, who: str, why: str, epoch: int | None = None) -> Switched:
-    """Open a closed scope again. A reason is owed. ``epoch``: only that stop, not one that has come since.
+def resume(scope: str, *, who: str, why: str, epoch: int | None = None, also: Also | None = None) -> Switched:
+    """Open a closed scope again, at once and whole: people do it in steps (``reopening``). A reason is owed.
+
+    ``epoch``: only that stop, not one that has come since. ``also`` is done in the same transaction; what it raises
+    undoes the resume.
 
     Raises:
         NotTripped: the scope is not closed, or by another stop.
@@ -134,7 +150,11 @@ def resume(scope: str, *, who: str, why: str, epoch: int | None = None) -> Switc
     with _clearance_excluded():
         if not sql.count(OPEN, {"scope": scope, "epoch": epoch}):
             raise NotTripped(f"{scope} is not stopped.")
-        return _record(scope, "resume", who, why)
+        switched = _record(scope, "resume", who, why)
+        sql.count(BEGIN_ANEW, {"scope": scope, "epoch": switched.epoch})
+        if also:
+            also(switched)
+    return switched
 
 
 def open_stops() -> list[Stop]:

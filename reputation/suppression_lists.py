@@ -53,9 +53,9 @@ class Imported:
 
 def written(rows: "QuerySet[Suppression]") -> Iterator[str]:
     """The list, a line at a time, with its header."""
-    yield _line(COLUMNS)
+    yield line(COLUMNS)
     for row in rows.iterator(chunk_size=BATCH):
-        yield _line(_cells(row))
+        yield line(_cells(row))
 
 
 def read(text: Iterable[str], entry: Entry) -> Imported:
@@ -78,6 +78,13 @@ def read(text: Iterable[str], entry: Entry) -> Imported:
     return Imported(lines, fresh, tuple(wrong))
 
 
+def line(cells: Iterable[str]) -> str:
+    """One line of CSV in which no cell is a formula to a spreadsheet."""
+    written = io.StringIO()
+    csv.writer(written).writerow([_escaped(cell) for cell in cells])
+    return written.getvalue()
+
+
 Cells = Mapping[str, str]
 
 
@@ -88,9 +95,9 @@ def _numbered(text: Iterable[str]) -> Iterator[tuple[int, Cells]]:
         columns = [_column(name) for name in next(reader, [])]
         if "address" not in columns:
             raise BadList("The first line must name the columns, one of them address or email.")
-        for line in reader:
-            if line:
-                yield reader.line_num, dict(zip(columns, map(_unescaped, line), strict=False))
+        for cells in reader:
+            if cells:
+                yield reader.line_num, dict(zip(columns, map(_unescaped, cells), strict=False))
     except (csv.Error, UnicodeDecodeError) as error:
         raise BadList(f"Line {reader.line_num + 1} cannot be read: {error}") from None
 
@@ -130,12 +137,6 @@ def _cells(row: Suppression) -> Iterator[str]:
     for name in COLUMNS:
         value = address_in(row) if name == "address" else getattr(row, name)
         yield value.isoformat() if isinstance(value, datetime) else "" if value is None else str(value)
-
-
-def _line(cells: Iterable[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([_escaped(cell) for cell in cells])
-    return line.getvalue()
 
 
 def _escaped(cell: str) -> str:
