@@ -76,6 +76,7 @@ app.conf.update(
             "schedule": 30.0,
             "options": {"expires": 30},
         },
+        "judge what nobody has judged": {"task": "outbox.judge", "schedule": 5.0, "options": {"expires": 5}},
         "count what waits behind ramps": {"task": "outbox.tally", "schedule": 5.0, "options": {"expires": 5}},
         "verify sending domains": {
             "task": "outbox.verify_due",

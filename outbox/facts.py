@@ -22,6 +22,10 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
                WHERE k.domain_id = d.id AND k.state = 'active' AND k.algorithm = 'rsa-sha256') AS signed,
        ARRAY(SELECT scope FROM reputation_openstop ORDER BY epoch)
        || ARRAY(SELECT scope FROM reputation_reopening WHERE state = 'open' AND glass) AS stops,
+       ARRAY(SELECT w.scope FROM reputation_watch AS w WHERE w.weak_since IS NOT NULL AND (
+                 w.scope IN ('stream:' || s.name, 'agent:' || a.name)
+                 OR starts_with(w.scope, 'run:' || a.name || '/')
+                 OR starts_with(w.scope, 'domain_provider:' || d.name || '/'))) AS weak,
        ARRAY(SELECT mark FROM ao_suppressed(%(marks)s::bytea[], s.name, s.kind)) AS suppressed,
        (SELECT jsonb_agg(jsonb_build_array(u.id, u.name, u.lineage, u.cancelled_at IS NOT NULL, coalesce(
                     (SELECT jsonb_object_agg(l.provider, l.id) FROM outbox_lane AS l
@@ -30,7 +34,7 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
         FROM outbox_run AS u
         WHERE u.agent_id = %(agent)s
           AND u.name = ANY(%(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS runs
-FROM reputation_stream AS s
+FROM reputation_stream AS s JOIN outbox_agent AS a ON a.id = %(agent)s
 LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.state IN ('verified', 'degraded')
 LEFT JOIN reputation_route AS r ON r.id = d.route_id
 LEFT JOIN reputation_organisationaldomain AS o ON o.id = d.organisation_id
@@ -40,7 +44,10 @@ WHERE s.id = %(stream)s
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a stream's mail leaves from, at the database's time ``now``, and every scope that is closed."""
+    """Where a stream's mail leaves from, at the database's time ``now``, and every scope that is closed.
+
+    ``weak``: those scopes of the agent's mail whose evidence is weak.
+    """
 
     now: datetime
     stream_kind: str
@@ -54,6 +61,7 @@ class Place:
     warming: bool
     signed: bool
     stops: Sequence[str]
+    weak: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,7 @@ def _facts(batch: _Batch, draft: Draft) -> Facts:
         domain=place.domain,
         signed=place.signed,
         stopped_scope=next((scope for scope in place.stops if scope in mine), None),
+        weak_scope=_weak_scope(batch, left, mine),
         run_cancelled=any(known[name].cancelled for name in lineage[-2:] if name in known),
         expires_at=_expiry(draft, place),
         forecast_at=batch.queue.last(left, place),
@@ -257,6 +258,15 @@ def _facts(batch: _Batch, draft: Draft) -> Facts:
         suppressed=batch.suppressed,
         test_names=settings.AO_ALLOW_TEST_NAMES,
     )
+
+
+def _weak_scope(batch: _Batch, draft: Draft, mine: set[str]) -> str | None:
+    """The first scope of a draft whose evidence is weak; towards whom it goes matters too."""
+    if not batch.place.weak:
+        return None
+    providers = {batch.providers.get(mailbox.domain, "") for mailbox in draft.recipients}
+    towards = {f"domain_provider:{batch.place.domain}/{provider}" for provider in providers}
+    return next((scope for scope in batch.place.weak if scope in mine | towards), None)
 
 
 def _enter(

@@ -20,7 +20,7 @@ from django.db import transaction
 
 from outbox import ids, statements, stop_statements
 from outbox.lifecycle import OPEN, Status, origins
-from reputation import allowance, outlook, sql
+from reputation import allowance, feedback, outlook, sql
 
 SETTLED_CHANNEL: Final = "ao_settled"
 
@@ -104,10 +104,9 @@ class Testimony:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Where the delivery of a new testimony belongs, and whether it moved."""
+    """The delivery that a new testimony is about, and whether it moved."""
 
-    domain_id: int
-    provider: str
+    mail: feedback.Mail
     moved: bool
 
 
@@ -272,7 +271,10 @@ def report(said: Testimony) -> Heard | None:
     settled = [str(status) for status in origins(target) if status not in UNSETTLED] if target else []
     places = {"target": target and str(target), "origins": settled, "unsettled": UNSETTLED}
     row = sql.one(statements.REPORT, fields | places)
-    return Heard(row.domain_id, row.provider, row.moved) if row else None
+    if row is None:
+        return None
+    mail = feedback.Mail(**{name: getattr(row, name) for name in feedback.Mail.__slots__})
+    return Heard(mail, row.moved)
 
 
 def catch_up(limit: int = 1000) -> int:
@@ -281,7 +283,7 @@ def catch_up(limit: int = 1000) -> int:
 
 
 def release_rechecked(limit: int = 1000) -> int:
-    """Queue what was held because its domain's records were wrong and are right again; how many deliveries."""
+    """Queue what was held for its domain's records or for weak evidence, and is no more; how many deliveries."""
     with transaction.atomic():
         moved = sql.rows(statements.RELEASE_RECHECKED, [limit])
         _wake(moved)

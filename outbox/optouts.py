@@ -13,7 +13,8 @@ from django.db import transaction
 from outbox import ledger, unsubscribes
 from outbox.ledger import Testimony
 from outbox.unsubscribes import Leaving
-from reputation import sql, suppression
+from reputation import feedback, judging, sql, suppression
+from reputation.feedback import Evidence
 from reputation.suppression import Reason
 
 # The stream goes by the token, not by the delivery's lane: an agent may have been given another one since.
@@ -67,5 +68,8 @@ def _leave(leaving: Leaving, source: str) -> None:
 
 
 def _told(delivery: UUID, recipient: str, stream: str, source: str) -> None:
-    ledger.report(Testimony(delivery=delivery, kind="unsubscribed", source=source, reason="opt_out"))
+    said = Testimony(delivery=delivery, kind="unsubscribed", source=source, reason="opt_out")
+    if heard := ledger.report(said):
+        feedback.note(Evidence.UNSUBSCRIBED, heard.mail)
+        transaction.on_commit(judging.judge_soon)
     suppression.suppress([suppression.unsubscribed(recipient, stream, source)])

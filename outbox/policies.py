@@ -25,6 +25,7 @@ class Facts:
     domain: str | None
     signed: bool
     stopped_scope: str | None
+    weak_scope: str | None
     run_cancelled: bool
     expires_at: datetime
     forecast_at: datetime | None  # when the last recipient would be through; None: not within years
@@ -179,6 +180,17 @@ def records_are_right(_draft: Draft, facts: Facts) -> Finding:
     )
 
 
+def evidence_is_fine(_draft: Draft, facts: Facts) -> Finding:
+    """What may be going wrong goes on only if a person has looked, or when it has turned out to be nothing."""
+    if facts.weak_scope is None or facts.exempt or facts.stream_kind == "transactional":
+        return None
+    return Hold(
+        "weak_evidence",
+        f"Mail of {facts.weak_scope} may be unwanted or badly addressed; a person looks at it, or it goes on by itself "
+        "when the evidence has passed.",
+    )
+
+
 RULES: Final[Sequence[Rule]] = (
     scope_is_open,
     lane_is_ready,
@@ -190,4 +202,5 @@ RULES: Final[Sequence[Rule]] = (
     budget_is_left,
     forecast_is_within_its_life,
     records_are_right,
+    evidence_is_fine,
 )

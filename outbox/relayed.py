@@ -67,7 +67,7 @@ def _heard(service: str, delivery: UUID, report: Report) -> Taken:
     if report.reason is Reason.OPT_OUT:
         left = optouts.leave_by(delivery, SOURCE)
         return Taken(End.COUNTED if left else End.UNMATCHED, delivery, Signal.Kind.UNSUBSCRIBED)
-    return returns.hear(delivery, report, source=SOURCE, reporter=service)
+    return returns.hear(delivery, report, source=SOURCE, reporter=service, vouched=True)
 
 
 def _delivery_of(event: ServiceEvent) -> UUID | None:

@@ -27,7 +27,7 @@ from outbox.models import Quarantine, Signal
 from outbox.quarantine import storable
 from outbox.reasons import Family
 from outbox.testimony import Action, Kind, Reading, Report
-from reputation import feedback, signing, sql, suppression
+from reputation import feedback, judging, signing, sql, suppression
 from reputation.asking import Absent, Temporary
 from reputation.feedback import Evidence
 from reputation.lookups import Lookups
@@ -117,7 +117,7 @@ def _about_many(letter: Letter) -> Taken:
     if reading.kind is not Kind.ARF or delivery is None:
         return Taken(End.UNMATCHED)
     signer = _signed_by(letter.raw)
-    return _complained(letter, reading, delivery, signer) if signer else Taken(End.UNMATCHED)
+    return _complained(letter, reading, delivery, signer, vouched=True) if signer else Taken(End.UNMATCHED)
 
 
 def _unsubscribes(letter: Letter) -> Taken:
@@ -181,18 +181,21 @@ def about(said: Sequence[Report], recipient: str) -> Report | None:
     return min(known, key=lambda one: list(KINDS).index(one.action), default=None)  # type: ignore[arg-type]
 
 
-def _complained(letter: Letter, reading: Reading, delivery: UUID, reporter: str) -> Taken:
+def _complained(
+    letter: Letter, reading: Reading, delivery: UUID, reporter: str, *, vouched: bool = False
+) -> Taken:
     """RFC 5965: only abuse, fraud and virus are complaints; not-spam is praise."""
     report = next((one for one in reading.reports if one.complaint), None)
     if report is None:
         return Taken(End.IGNORED, delivery)
-    return hear(delivery, report, source=letter.source, reporter=reporter)
+    return hear(delivery, report, source=letter.source, reporter=reporter, vouched=vouched)
 
 
-def hear(delivery: UUID, report: Report, *, source: str, reporter: str) -> Taken:
+def hear(delivery: UUID, report: Report, *, source: str, reporter: str, vouched: bool = False) -> Taken:
     """What is said of a delivery, written down and acted on, all or nothing: once for each kind, whoever says it again.
 
-    ``source`` names the door, ``reporter`` who says it. The caller is certain that both may testify.
+    ``source`` names the door, ``reporter`` who says it; ``vouched``: it carries a provider's own signature. The caller
+    is certain that both may testify. What it proves is acted on as soon as it is committed.
     """
     kind = _kind(report)
     row = sql.one(ADDRESSEE, [delivery])
@@ -200,7 +203,7 @@ def hear(delivery: UUID, report: Report, *, source: str, reporter: str) -> Taken
         return Taken(End.UNMATCHED)
     if kind is None:
         return Taken(End.IGNORED, delivery)
-    return _hear(_testimony(source, delivery, kind, report, reporter), report, row.recipient)
+    return _hear(_testimony(source, delivery, kind, report, reporter), report, row.recipient, vouched)
 
 
 def _kind(report: Report) -> Signal.Kind | None:
@@ -229,14 +232,15 @@ def _code(kind: str, code: str) -> str:
     return "accepted_by_server" if kind == Signal.Kind.DELIVERED else ""
 
 
-def _hear(said: Testimony, report: Report, recipient: str) -> Taken:
+def _hear(said: Testimony, report: Report, recipient: str, vouched: bool) -> Taken:
     """Write it down and act on it, all or nothing."""
     with transaction.atomic():
         heard = ledger.report(said)
         if heard is None:
             return Taken(End.KNOWN, said.delivery, said.kind)
         if evidence := _evidence(said.kind, report):
-            feedback.note(evidence, heard.domain_id, heard.provider)
+            feedback.note(evidence, heard.mail, code=said.code, vouched=vouched)
+            transaction.on_commit(judging.judge_soon)
         suppression.suppress(_suppressions(said, recipient))
     return Taken(End.COUNTED, said.delivery, said.kind)
 

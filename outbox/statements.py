@@ -361,7 +361,9 @@ FROM counted, refunded
 # where that begins. What came before the attempt was settled is left to CATCH_UP. No answer: it was known already.
 REPORT: Final[LiteralString] = """
 WITH held AS MATERIALIZED (
-    SELECT id, message_id, lane_id, status AS origin FROM outbox_delivery WHERE id = %(delivery)s FOR UPDATE
+    SELECT id, message_id, lane_id, status AS origin, split_part(recipient, '@', 2) AS domain,
+           coalesce(finished_at, ao_now()) AS at
+    FROM outbox_delivery WHERE id = %(delivery)s FOR UPDATE
 ), signal AS (
     INSERT INTO outbox_signal (delivery_id, kind, at, source, reason, code, hard, status, reporter, text, early)
     SELECT id, %(kind)s, ao_now(), %(source)s, %(reason)s, %(code)s, %(hard)s, %(enhanced)s, %(reporter)s, %(text)s,
@@ -377,8 +379,10 @@ WITH held AS MATERIALIZED (
            %(source)s, %(text)s
     FROM held JOIN signal ON delivery_id = held.id LEFT JOIN moved ON moved.id = held.id WHERE NOT signal.early
 )
-SELECT l.domain_id, l.provider, moved.id IS NOT NULL AS moved, (SELECT pg_notify('ao_settled', '')) AS told
+SELECT l.domain_id, l.provider, l.scopes, s.name AS stream, a.exempt, held.domain, held.at,
+       moved.id IS NOT NULL AS moved, (SELECT pg_notify('ao_settled', '')) AS told
 FROM held JOIN signal ON delivery_id = held.id JOIN outbox_lane AS l ON l.id = held.lane_id
+JOIN reputation_stream AS s ON s.id = l.stream_id JOIN outbox_agent AS a ON a.id = l.agent_id
 LEFT JOIN moved ON moved.id = held.id
 """
 
@@ -433,20 +437,27 @@ WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
   AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
 """
 
-# What waited for a domain's records is judged again by the claim like any other, now that they are right.
+# What waited for a domain's records, or for better evidence, is judged again by the claim like any other. Mail that
+# waited for both is held for the first; weak evidence holds nothing transactional, and nothing of an exempt agent.
 RELEASE_RECHECKED: Final[LiteralString] = """
 WITH found AS (
-    SELECT d.id FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
-    JOIN reputation_sendingdomain AS s ON s.id = l.domain_id
-    WHERE d.status = 'held' AND d.code = 'recheck' AND s.state = 'verified'
+    SELECT d.id, d.code FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+    JOIN reputation_sendingdomain AS s ON s.id = l.domain_id JOIN reputation_stream AS t ON t.id = l.stream_id
+    JOIN outbox_agent AS a ON a.id = l.agent_id
+    WHERE d.status = 'held' AND d.code IN ('recheck', 'weak_evidence')
+      AND (d.code <> 'recheck' OR s.state = 'verified')
+      AND (a.exempt OR t.kind = 'transactional' OR NOT EXISTS (
+          SELECT FROM reputation_watch AS w WHERE w.weak_since IS NOT NULL AND w.scope = ANY (l.scopes)))
     LIMIT %s FOR UPDATE OF d SKIP LOCKED
 ), moved AS (
     UPDATE outbox_delivery AS d
     SET status = 'queued', code = '', next_attempt_at = greatest(d.next_attempt_at, ao_now())
-    FROM found WHERE d.id = found.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at
+    FROM found WHERE d.id = found.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at, found.code AS was
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'released', 'queued', 'verification', 'the records are right again'
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'released', 'queued',
+        CASE was WHEN 'recheck' THEN 'verification' ELSE 'rules' END,
+        CASE was WHEN 'recheck' THEN 'the records are right again' ELSE 'the evidence is weak no more' END
     FROM moved
 )
 SELECT lane_id, next_attempt_at AS due FROM moved

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from outbox import answers, audit, budgets, house, ledger, purging, quarantine, recheck, relayed, worker
-from reputation import domains, valves
+from reputation import domains, judging, valves
 
 
 @shared_task(name="outbox.dispatch")  # type: ignore[untyped-decorator]
@@ -33,6 +33,13 @@ def reopen() -> None:
     purging.tend()
 
 
+@shared_task(name="outbox.judge")  # type: ignore[untyped-decorator]
+def judge() -> None:
+    """Judge what nobody has judged yet, close what is proven, let go what waited for better evidence."""
+    judging.judge()
+    ledger.release_rechecked()
+
+
 @shared_task(name="outbox.rouse")  # type: ignore[untyped-decorator]
 def rouse() -> None:
     """Wake lanes that were overlooked."""
@@ -48,6 +55,7 @@ def keep_house() -> None:
     relayed.forget()
     house.forget_sessions()
     house.make_partitions()
+    judging.forget()
 
 
 @shared_task(name="outbox.verify_domain")  # type: ignore[untyped-decorator]

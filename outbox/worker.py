@@ -35,7 +35,7 @@ from outbox.heeding import Lost, heard, lost
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families, reopening, shaping, suppression, tlspolicies, valves
+from reputation import families, judging, reopening, shaping, suppression, tlspolicies, valves
 from reputation.fetching import Fetcher
 from reputation.providers import OTHER
 from reputation.resolver import Resolver
@@ -59,6 +59,7 @@ RETRY_SECONDS: Final = 0.5
 SIGNERS: Final = 2  # threads: an RSA operation releases the interpreter
 CHUNK: Final = 16  # deliveries composed and signed in one go
 REMEMBERED_DOMAINS: Final = 100_000
+BAD: Final = "bounced"  # evidence that may close a scope
 HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
 
 
@@ -128,6 +129,7 @@ class Dispatcher:
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
         self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
         self._shape = Grouped("shape", _shape)
+        self._judge = Grouped("judge", _judge)
         self._unsettled: Mapping[shaping.Place, int] = {}
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._last_agent = [0, 0]  # of each tier: whose turn the next claim begins after
@@ -192,6 +194,7 @@ class Dispatcher:
                 self._doubtful |= turn % DISOWN_EVERY == 0
             except Error as error:
                 logger.warning("a round was not made: %s", error)
+            await self._conclude()
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -344,7 +347,16 @@ class Dispatcher:
                 logger.warning("could not settle yet: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                return
+                break
+        if settlement.evidence == BAD:
+            self._begin(self._conclude())
+
+    async def _conclude(self) -> None:
+        """Judge at once what may close a scope; if that fails, the next round does."""
+        try:
+            await self._judge(None)
+        except Exception as error:  # a bug in the rules must not end the rounds, nor the mail
+            logger.warning("not judged yet: %s", error, exc_info=not isinstance(error, Error))
 
 
 def _told(domain: str, host: str) -> str:
@@ -378,6 +390,7 @@ def _rounds(rouse: bool) -> None:
     reopening.close_unconfirmed()
     if rouse:
         ledger.rouse()
+        ledger.release_rechecked()
 
 
 def _claimed(session: int, tier: int, limit: int, last_agent: int) -> list[Job]:
@@ -406,6 +419,11 @@ def _shape(words: Sequence[Strike | int]) -> list[None]:
 def _tended_valves() -> Mapping[shaping.Place, int]:
     valves.tend()
     return valves.unsettled()
+
+
+def _judge(asked: Sequence[None]) -> list[None]:
+    judging.judge()
+    return list(asked)
 
 
 def _session(pair: tuple[int, object]) -> int:

@@ -61,13 +61,14 @@ def advance(watch: Watch, stretches: Iterable[Stretch], window: int) -> Watch:
     for stretch in stretches:
         total += stretch.trials
         if kept and kept[-1].parts == stretch.parts:
-            kept[-1] = _joined(kept[-1], stretch)
+            kept[-1] = joined(kept[-1], stretch)
         else:
             kept.append(stretch)
     return replace(watch, trials=total, stretches=_within(kept, window))
 
 
-def _joined(one: Stretch, other: Stretch) -> Stretch:
+def joined(one: Stretch, other: Stretch) -> Stretch:
+    """Two stretches through the same parts, one behind the other."""
     moved = tuple(event._replace(place=event.place + one.trials) for event in other.events)
     return Stretch(one.parts, one.trials + other.trials, one.events + moved)
 
@@ -91,25 +92,32 @@ def _within(stretches: Sequence[Stretch], window: int) -> tuple[Stretch, ...]:
 
 
 def stored(watch: Watch) -> list[Any]:
-    """The stretches of a watch for JSON: ``[parts, trials, [[place, domain, vouched + 2 x unknown], ...]]``."""
+    """The stretches of a watch for JSON, the names of their parts written once.
+
+    ``[[name, ...], [[[name's place, ...], trials, [[place, domain, vouched + 2 x unknown], ...]], ...]]``
+    """
+    names = list(dict.fromkeys(part for stretch in watch.stretches for part in stretch.parts))
+    place_of = {name: place for place, name in enumerate(names)}
     return [
-        [
-            list(stretch.parts),
-            stretch.trials,
-            [[event.place, event.domain, event.vouched + 2 * event.unknown] for event in stretch.events],
-        ]
-        for stretch in watch.stretches
+        names,
+        [[[place_of[part] for part in one.parts], one.trials, _bare(one)] for one in watch.stretches],
     ]
 
 
-def restored(scope: str, signal: str, trials: int, stretches: Sequence[Any]) -> Watch:
-    """The watch that was stored."""
-    read = (
-        Stretch(
-            tuple(parts),
-            count,
-            tuple(Event(place, domain, bool(flags & 1), bool(flags & 2)) for place, domain, flags in events),
-        )
-        for parts, count, events in stretches
+def restored(scope: str, signal: str, trials: int, kept: Sequence[Any]) -> Watch:
+    """The watch that was stored; an empty ``kept`` is one that has just begun."""
+    names, rows = kept or ((), ())
+    stretches = (
+        Stretch(tuple(names[place] for place in parts), count, tuple(map(_event, events)))
+        for parts, count, events in rows
     )
-    return Watch(scope, Signal(signal), trials, tuple(read))
+    return Watch(scope, Signal(signal), trials, tuple(stretches))
+
+
+def _bare(stretch: Stretch) -> list[tuple[int, str, int]]:
+    return [(event.place, event.domain, event.vouched + 2 * event.unknown) for event in stretch.events]
+
+
+def _event(bare: tuple[int, str, int]) -> Event:
+    place, domain, flags = bare
+    return Event(place, domain, bool(flags & 1), bool(flags & 2))

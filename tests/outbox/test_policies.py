@@ -18,6 +18,7 @@ FACTS = Facts(
     domain="agents.acme.test",
     signed=True,
     stopped_scope=None,
+    weak_scope=None,
     run_cancelled=False,
     expires_at=NOW + timedelta(days=5),
     forecast_at=NOW,

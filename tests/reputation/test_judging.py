@@ -1,0 +1,313 @@
+"""Evidence in the database: counted once, judged once, closed once; and begun anew by a resume."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from reputation import judging, killswitch, sql
+from reputation.models import (
+    Evidence,
+    FeedbackProvider,
+    Judgement,
+    Numbers,
+    OpenStop,
+    ProviderHour,
+    Stream,
+    SwitchEvent,
+    Watch,
+)
+
+pytestmark = pytest.mark.usefixtures("live_db")
+
+
+def lane(run="r1", agent="ada", provider="gmail", stream="agents-sales", domain="sales.acme.test", root=None):
+    runs = [f"run:{agent}/{name}" for name in ([root] if root else []) + [run]]
+    wide = ["all", f"stream:{stream}", f"agent:{agent}", "agents", f"domain:{domain}", "route:direct"]
+    return [*wide, *runs, f"provider:{provider}", f"domain_provider:{domain}/{provider}"]
+
+
+def settled(trials, bad=(), *, kind="bounced", code="recipient_unknown", domains=None, ago=0, **where):
+    """A settle of one lane: which of its outcomes were bad, each at a domain of its own unless they are named."""
+    names = domains or [f"d{place}.example" for place in bad]
+    events = [[place, kind, name, code, False] for place, name in zip(bad, names, strict=True)]
+    Evidence.objects.create(
+        at=timezone.now() - timedelta(seconds=ago),
+        stream=where.get("stream", "agents-sales"),
+        scopes=lane(**where),
+        provider=where.get("provider", "gmail"),
+        trials=trials,
+        events=events,
+    )
+
+
+def reported(number, kind="complained", vouched=False, **where):
+    """Late reports, each from a domain of its own."""
+    for each in range(number):
+        settled(0, [0], kind=kind, code="", domains=[f"{kind}{each}.example"], **where)
+    if vouched:
+        for row in Evidence.objects.all():
+            row.events[0][4] = True
+            row.save()
+
+
+def closed():
+    return set(OpenStop.objects.values_list("scope", flat=True))
+
+
+BAD = range(1, 13)  # twelve bounces of sixty
+
+
+def test_one_bad_run_closes_itself_and_a_second_one_its_agent():
+    settled(60, BAD, run="r1", code="recipient_inactive")
+    settled(60, run="r2")
+    [tripped] = judging.judge()
+    assert tripped.scope == "run:ada/r1"
+    settled(60, BAD, run="r3", code="recipient_inactive")
+    assert [each.scope for each in judging.judge()] == ["run:ada/r3", "agent:ada"]
+    assert closed() == {"run:ada/r1", "run:ada/r3", "agent:ada"}
+    assert not Evidence.objects.exists()
+
+
+def test_the_trip_says_which_rule_and_why_and_the_judgement_keeps_its_arithmetic():
+    settled(60, BAD, code="recipient_inactive")
+    [tripped] = judging.judge()
+    event = SwitchEvent.objects.get(pk=tripped.epoch)
+    judgement = Judgement.objects.get(strength="strong")
+    assert (event.who, event.action) == ("rule:bounces", "trip")
+    assert event.why == judgement.why
+    assert "Bounces: 12 of 60 is 20 %" in event.why
+    assert judgement.epoch == tripped.epoch
+    assert (judgement.arithmetic["events"], judgement.arithmetic["trials"]) == (12, 60)
+    assert judgement.arithmetic["lower"] > judgement.arithmetic["line"] == 0.02
+
+
+def test_a_clump_at_one_domain_closes_nobody():
+    settled(60, BAD, domains=["clump.example"] * 12, code="recipient_inactive")
+    assert judging.judge() == []
+
+
+def test_the_leaf_of_a_tree_of_runs_is_closed_before_its_root():
+    settled(60, BAD, run="leaf", root="root", code="recipient_inactive")
+    assert [each.scope for each in judging.judge()] == ["run:ada/leaf"]
+    settled(60, BAD, run="other", root="root", code="recipient_inactive")
+    # the root explains both: its agent has no second one
+    assert [each.scope for each in judging.judge()] == ["run:ada/other", "run:ada/root"]
+
+
+def test_two_agents_at_one_provider_close_the_domain_there_and_not_the_stream():
+    for agent in ("ada", "bob"):
+        for run in ("r1", "r2"):
+            settled(60, BAD, run=run, agent=agent, code="recipient_inactive")
+    judging.judge()
+    assert "domain_provider:sales.acme.test/gmail" in closed()
+    assert "stream:agents-sales" not in closed()
+
+
+def test_what_is_closed_already_is_not_closed_again():
+    killswitch.trip("run:ada/r1", who="person", why="")
+    settled(60, BAD)
+    assert judging.judge() == []
+    assert not Judgement.objects.filter(strength="strong").exists()
+
+
+def test_two_agent_streams_within_an_hour_close_all_agents_and_never_all():
+    for name in ("agents-sales", "agents-support"):
+        Stream.objects.create(name=name, kind="agents")
+        judging.conclude([judging.Verdict(f"stream:{name}", "bounces", judging.Strength.STRONG, "bad")])
+    assert [each.scope for each in judging.judge()] == [
+        "stream:agents-sales",
+        "stream:agents-support",
+        "agents",
+    ]
+    assert Judgement.objects.get(scope="agents").epoch is not None
+    assert judging.judge() == []
+
+
+def test_a_transactional_stream_is_no_second_agent_stream():
+    Stream.objects.create(name="agents-sales", kind="agents")
+    Stream.objects.create(name="receipts", kind="transactional")
+    for name in ("agents-sales", "receipts"):
+        judging.conclude([judging.Verdict(f"stream:{name}", "bounces", judging.Strength.STRONG, "bad")])
+    judging.judge()
+    assert closed() == {"stream:agents-sales", "stream:receipts"}
+
+
+def test_who_died_between_judgement_and_trip_is_made_up_for_by_the_next_call(monkeypatch):
+    settled(60, BAD)
+    with monkeypatch.context() as dying:
+        dying.setattr(judging, "_act", lambda: [])
+        judging.judge()
+    assert closed() == set()
+    settled(10)  # what comes meanwhile concludes nothing twice
+    assert [each.scope for each in judging.judge()] == ["run:ada/r1"]
+    assert judging.judge() == []
+    assert SwitchEvent.objects.count() == Judgement.objects.filter(strength="strong").count() == 1
+
+
+def test_a_resume_settles_what_nobody_had_acted_on(monkeypatch):
+    settled(60, BAD)
+    with monkeypatch.context() as dying:
+        dying.setattr(judging, "_act", lambda: [])
+        judging.judge()
+    killswitch.trip("run:ada/r1", who="person", why="")
+    killswitch.resume("run:ada/r1", who="person", why="looked")
+    assert judging.judge() == []
+    assert closed() == set()
+
+
+def test_windows_begin_anew_at_a_resume_and_old_mail_counts_no_more():
+    settled(60, BAD)
+    judging.judge()
+    late = [judging.sql.one("SELECT clock_timestamp() AS now").now]
+    killswitch.resume("run:ada/r1", who="person", why="looked")
+    assert not Watch.objects.filter(scope="run:ada/r1").exists()
+    for each in range(6):  # reports of mail that had left before
+        settled(0, [0], ago=60, domains=[f"late{each}.example"])
+    assert judging.judge() == []
+    assert late
+    settled(60, BAD)
+    assert "run:ada/r1" in {each.scope for each in judging.judge()}
+
+
+def test_weak_evidence_is_told_once_and_cleared_when_it_has_passed():
+    settled(90, [1, 2, 3, 4], code="recipient_inactive")
+    assert judging.judge() == []
+    assert Watch.objects.get(scope="run:ada/r1", signal="bounces").weak_since is not None
+    settled(1, [1], domains=["five.example"], code="recipient_inactive")
+    judging.judge()
+    assert list(Judgement.objects.values_list("scope", "strength")) == [("run:ada/r1", "weak")]
+    settled(400)
+    judging.judge()
+    assert Watch.objects.get(scope="run:ada/r1", signal="bounces").weak_since is None
+    assert Judgement.objects.last().strength == "cleared"
+
+
+def test_a_weak_scope_nobody_hears_of_is_forgotten():
+    settled(90, [1, 2, 3, 4], code="recipient_inactive")
+    judging.judge()
+    assert judging.forget() == 0
+    Watch.objects.update(touched_at=timezone.now() - timedelta(days=8))
+    assert judging.forget() == 1
+    assert not Watch.objects.exists()
+    assert Judgement.objects.last().strength == "cleared"
+
+
+@pytest.mark.parametrize(
+    ("provider", "of"),
+    [("yahoo", 300), ("gmail", None), ("other", None)],  # of those that send complaints, outcomes count
+)
+def test_complaints_are_judged_over_what_was_sent_to_providers_that_send_them(provider, of):
+    settled(300, provider=provider)
+    judging.judge()
+    found = Watch.objects.filter(scope="agent:ada", signal="complaints").values_list("trials", flat=True)
+    assert list(found) == ([of] if of else [])
+
+
+def test_a_provider_from_which_a_complaint_came_sends_them():
+    reported(1, provider="web.de")
+    settled(300, provider="web.de")
+    judging.judge()
+    assert Watch.objects.get(scope="agent:ada", signal="complaints").trials == 300
+    assert list(FeedbackProvider.objects.values_list("family", flat=True)) == ["web.de"]
+
+
+@pytest.mark.parametrize(
+    ("domains", "vouched", "trips"),
+    [
+        ([f"d{each}.example" for each in range(5)], False, True),
+        (["a.evil.example", "b.evil.example", "c.evil.example", "d.evil.example"], False, False),  # one owner
+        (["evil.example"] * 4, False, False),
+        (["yahoo.com"] * 4, True, True),  # the provider signed it
+    ],
+)
+def test_complaints_are_believed_from_several_owners_or_by_a_providers_word(domains, vouched, trips):
+    settled(50, provider="yahoo")
+    for domain in domains:
+        settled(0, [0], kind="complained", code="", domains=[domain], provider="yahoo")
+    for row in Evidence.objects.filter(trials=0):
+        row.events[0][4] = vouched
+        row.save()
+    judging.judge()
+    assert ("run:ada/r1" in closed()) is trips
+
+
+def test_unsubscribes_hold_a_run_and_a_stream_and_close_nothing():
+    for agent in ("ada", "bob"):
+        settled(50, agent=agent, provider="gmail")
+        settled(50, agent=agent, provider="yahoo")
+        for provider in ("gmail", "yahoo"):
+            reported(5, kind="unsubscribed", agent=agent, provider=provider)
+    assert judging.judge() == []
+    weak = set(Watch.objects.filter(weak_since__isnull=False).values_list("scope", flat=True))
+    assert weak == {"run:ada/r1", "run:bob/r1", "stream:agents-sales"}
+
+
+def test_a_streams_own_numbers_are_used_and_named():
+    stream = Stream.objects.create(name="agents-sales", kind="agents")
+    Numbers.objects.create(
+        stream=stream, bounce_line=0.2, bounce_bad=0.5, unknown_of_first=20, running_sum=100, version=7
+    )
+    settled(60, BAD)
+    assert judging.judge() == []
+    Numbers.objects.update(bounce_line=0.02, bounce_bad=0.08)
+    settled(1, [1])
+    assert judging.judge()
+    assert Judgement.objects.filter(strength="strong").first().arithmetic["numbers"] == 7
+
+
+def test_refusals_about_us_are_no_bounces():
+    settled(60, BAD, kind="refused", code="reputation_refused")
+    assert judging.judge() == []
+    assert not Watch.objects.filter(weak_since__isnull=False).exists()
+
+
+def test_hours_of_a_provider_are_counted():
+    settled(60, BAD)
+    settled(40, [1], code="recipient_inactive")
+    settled(40, provider="other")
+    judging.judge()
+    assert list(ProviderHour.objects.values_list("provider", "trials", "unknown")) == [("gmail", 100, 12)]
+
+
+def test_many_judges_at_once_count_each_outcome_once_and_trip_once():
+    for each in range(40):
+        settled(50, [1], run=f"r{each}", domains=[f"x{each}.example"])
+    settled(60, BAD, run="bad")
+
+    def one(_):
+        try:
+            return judging.judge()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        tripped = [each for found in pool.map(one, range(6)) for each in found]
+    assert [each.scope for each in tripped] == ["run:ada/bad"]
+    assert Watch.objects.get(scope="agent:ada", signal="bounces").trials == 40 * 50 + 60
+    assert SwitchEvent.objects.count() == 1
+
+
+def test_a_frozen_judge_does_not_keep_the_others_waiting(monkeypatch):
+    """The lock of one that stands still in its transaction is taken from it, and its evidence is judged by another."""
+    monkeypatch.setattr(judging, "LIMIT_IDLE", "SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    settled(60, BAD)
+    frozen = connections.create_connection("default")
+    with frozen.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(judging.LIMIT_IDLE)
+        cursor.execute(judging.ONE_AT_A_TIME)
+    assert [each.scope for each in judging.judge()] == ["run:ada/r1"]
+    frozen.close()
+
+
+def test_it_will_not_be_part_of_somebody_elses_transaction():
+    settled(60, BAD)
+    from django.db import transaction
+
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        judging.judge()
+    assert connection.in_atomic_block is False
+    assert sql.one(judging.WAITING).evidence
