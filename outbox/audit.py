@@ -140,7 +140,7 @@ def look() -> Verified | None:
             return None
         fresh = verify(Link(seen.upto, bytes(seen.digest)), STEP)
         old = verify(Link(seen.again, bytes(seen.again_digest)), STEP)
-        whole = old.upto.place >= fresh.upto.place
+        whole = fresh.rows < STEP and old.upto.place >= fresh.upto.place
         again = Link() if whole else old.upto
         broken = fresh.broken or old.broken
         told = {

@@ -81,7 +81,7 @@ BEGIN
                         nullif(told ->> 'undone_by', known ->> 'undone_by'), ao_who());
     END IF;
     PERFORM ao_audit(who, TG_ARGV[0] || '.' || coalesce(told ->> TG_ARGV[1], TG_ARGV[1]), subject,
-                     told - ARRAY['who', 'scope', 'at', 'arithmetic', 'fates', 'last']);
+                     told - ARRAY['who', 'scope', 'at', 'arithmetic', 'fates', 'cuts', 'last']);
     RETURN NULL;
 END
 $$;
