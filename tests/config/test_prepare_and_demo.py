@@ -86,7 +86,7 @@ def test_the_zone_publishes_the_public_half_of_what_the_vault_keeps(var: Path) -
     demo(var)
     zone = json.loads((var / "zone.json").read_text())
     rows = SigningKey.objects.select_related("domain")
-    assert rows.count() == 4
+    assert rows.count() == 6
     for row in rows:
         private = vault().unseal(bytes(row.private_sealed))
         signer = signing.load(row.domain.name, row.selector, signing.Algorithm(row.algorithm), private)

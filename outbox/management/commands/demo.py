@@ -1,6 +1,6 @@
 """``manage.py demo``: an installation to try things on, for the simulated internet. Safe to repeat.
 
-Two streams with their sending domains and keys, three agents, the people, and `var/demo.json` (mode 600) with
+Three streams with their sending domains and keys, three agents, the people, and `var/demo.json` (mode 600) with
 what is shown only once. Refuses to run where mail could reach the real internet.
 """
 
@@ -30,6 +30,8 @@ PARENT_DMARC: Final = "v=DMARC1; p=reject; adkim=s; aspf=s; psd=n"
 STREAMS: Final = {
     "agents-demo": (Kind.AGENTS, f"agents.{ORGANISATION}", f"ada@agents.{ORGANISATION}"),
     "transactional": (Kind.TRANSACTIONAL, f"mail.{ORGANISATION}", f"robot@mail.{ORGANISATION}"),
+    # what `manage.py drill` stops
+    "drill": (Kind.AGENTS, f"drill.{ORGANISATION}", f"canary@drill.{ORGANISATION}"),
 }
 POSTAL_ADDRESS: Final = "Acme Ltd, 1 Example Street, Springfield"
 LIMITLESS: Final = {
