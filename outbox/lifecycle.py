@@ -71,12 +71,13 @@ CODES: Final[Mapping[Status, frozenset[str]]] = {
     S.UNCERTAIN: frozenset(
         "no_reply_after_dot session_lost_after_clearance send_queue_stuck restored_from_backup".split()
     ),
-    S.DELIVERED: frozenset({"accepted_by_server"}),
+    # by_person: an uncertain one that somebody has looked into; nobody's server has said so to us
+    S.DELIVERED: frozenset({"accepted_by_server", "by_person"}),
     S.RELAYED: frozenset({"accepted_by_relay"}),
     S.BOUNCED: frozenset(
         "recipient_unknown recipient_inactive recipient_moved mailbox_full message_too_big "
         "content_refused_by_server reputation_refused authentication_refused tls_required dns_failed null_mx "
-        "protocol_error refused_unclassified".split()
+        "protocol_error refused_unclassified by_person".split()
     ),
     S.EXPIRED: frozenset("expires_at_passed retries_exhausted approval_lapsed".split()),
     S.SUPPRESSED: frozenset("hard_bounce complaint unsubscribed by_person".split()),

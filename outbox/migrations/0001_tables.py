@@ -211,6 +211,44 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Delivery',
+            fields=[
+                ('id', models.UUIDField(primary_key=True, serialize=False)),
+                ('next_attempt_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('cleared_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('attempt', models.PositiveSmallIntegerField(default=0)),
+                ('tries', models.PositiveSmallIntegerField(default=0)),
+                ('rescues', models.PositiveSmallIntegerField(default=0)),
+                ('priority', models.PositiveSmallIntegerField(default=1)),
+                ('resent', models.BooleanField(default=False)),
+                ('status', models.TextField(choices=[('held', 'held'), ('queued', 'queued'), ('sending', 'sending'), ('deferred', 'deferred'), ('uncertain', 'uncertain'), ('delivered', 'delivered'), ('relayed', 'relayed'), ('bounced', 'bounced'), ('expired', 'expired'), ('suppressed', 'suppressed'), ('cancelled', 'cancelled'), ('refused', 'refused')])),
+                ('code', models.TextField(default='')),
+                ('recipient', models.TextField()),
+                ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='deliveries', to='outbox.message')),
+                ('purse', models.ForeignKey(db_constraint=False, db_index=False, help_text='What its reserved allowance was taken from, while it is under a lease.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='reputation.purse')),
+            ],
+            options={
+                'verbose_name_plural': 'deliveries',
+            },
+        ),
+        migrations.CreateModel(
+            name='Uncertain',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'uncertain delivery',
+                'verbose_name_plural': 'uncertain deliveries',
+                'permissions': [('settle_uncertain', 'Can decide what became of uncertain deliveries')],
+                'proxy': True,
+                'default_permissions': ('view',),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('outbox.delivery',),
+        ),
+        migrations.CreateModel(
             name='Endpoint',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -228,6 +266,27 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('stream', models.ForeignKey(blank=True, help_text='Empty: of all.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='reputation.stream')),
             ],
+        ),
+        migrations.CreateModel(
+            name='Lane',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('provider', models.CharField(max_length=32)),
+                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=400), size=None)),
+                ('tier', models.PositiveSmallIntegerField(default=1, help_text='0: transactional, 1: everything else.')),
+                ('state', models.CharField(choices=[('awake', 'Awake'), ('asleep', 'Asleep'), ('shut', 'shut: waits for allowance'), ('parked', 'parked by a stop')], default='awake', max_length=6)),
+                ('wake_at', models.DateTimeField()),
+                ('naps', models.PositiveSmallIntegerField(default=0)),
+                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.agent')),
+                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.sendingdomain')),
+                ('ramp', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.ramp')),
+                ('stream', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.stream')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='delivery',
+            name='lane',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.lane'),
         ),
         migrations.CreateModel(
             name='Quarantine',
@@ -290,22 +349,10 @@ class Migration(migrations.Migration):
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='outbox.run')),
             ],
         ),
-        migrations.CreateModel(
-            name='Lane',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=32)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=400), size=None)),
-                ('tier', models.PositiveSmallIntegerField(default=1, help_text='0: transactional, 1: everything else.')),
-                ('state', models.CharField(choices=[('awake', 'Awake'), ('asleep', 'Asleep'), ('shut', 'shut: waits for allowance'), ('parked', 'parked by a stop')], default='awake', max_length=6)),
-                ('wake_at', models.DateTimeField()),
-                ('naps', models.PositiveSmallIntegerField(default=0)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.agent')),
-                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.sendingdomain')),
-                ('ramp', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.ramp')),
-                ('stream', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reputation.stream')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.run')),
-            ],
+        migrations.AddField(
+            model_name='lane',
+            name='run',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.run'),
         ),
         migrations.CreateModel(
             name='SeenEvent',
@@ -334,31 +381,10 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['lease_until'], name='session_alive')],
             },
         ),
-        migrations.CreateModel(
-            name='Delivery',
-            fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('next_attempt_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('cleared_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
-                ('rescues', models.PositiveSmallIntegerField(default=0)),
-                ('priority', models.PositiveSmallIntegerField(default=1)),
-                ('resent', models.BooleanField(default=False)),
-                ('status', models.TextField(choices=[('held', 'held'), ('queued', 'queued'), ('sending', 'sending'), ('deferred', 'deferred'), ('uncertain', 'uncertain'), ('delivered', 'delivered'), ('relayed', 'relayed'), ('bounced', 'bounced'), ('expired', 'expired'), ('suppressed', 'suppressed'), ('cancelled', 'cancelled'), ('refused', 'refused')])),
-                ('code', models.TextField(default='')),
-                ('recipient', models.TextField()),
-                ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='deliveries', to='outbox.message')),
-                ('purse', models.ForeignKey(db_constraint=False, db_index=False, help_text='What its reserved allowance was taken from, while it is under a lease.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='reputation.purse')),
-                ('lane', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='outbox.lane')),
-                ('session', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='outbox.session')),
-            ],
-            options={
-                'verbose_name_plural': 'deliveries',
-                'permissions': [('settle_delivery', 'Can decide what became of uncertain deliveries')],
-            },
+        migrations.AddField(
+            model_name='delivery',
+            name='session',
+            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='outbox.session'),
         ),
         migrations.CreateModel(
             name='Signal',
@@ -433,7 +459,7 @@ class Migration(migrations.Migration):
                 ('endpoint', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='outbox.endpoint')),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['endpoint', 'next_attempt_at'], name='notice_due'), models.Index(condition=models.Q(('state__in', ['waiting', 'sending'])), fields=['endpoint', 'subject', 'id'], name='notice_before'), models.Index(condition=models.Q(('state', 'sending')), fields=['endpoint', 'leased_until'], name='notice_leased'), models.Index(fields=['endpoint', '-id'], name='notice_of_endpoint')],
+                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['endpoint', 'next_attempt_at', 'id'], name='notice_due'), models.Index(condition=models.Q(('state__in', ['waiting', 'sending'])), fields=['endpoint', 'subject', 'id'], name='notice_before'), models.Index(condition=models.Q(('state', 'sending')), fields=['endpoint', 'leased_until'], name='notice_leased'), models.Index(fields=['endpoint', '-id'], name='notice_of_endpoint')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'sending', 'taken', 'given_up'])), name='notice_state_known'), models.UniqueConstraint(fields=('event_id', 'endpoint'), name='notice_once')],
             },
         ),
@@ -511,7 +537,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'delivered'), _negated=True), ('code__in', ['accepted_by_server']), _connector='OR'), name='delivery_delivered_code'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'delivered'), _negated=True), ('code__in', ['accepted_by_server', 'by_person']), _connector='OR'), name='delivery_delivered_code'),
         ),
         migrations.AddConstraint(
             model_name='delivery',
@@ -519,7 +545,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'bounced'), _negated=True), ('code__in', ['authentication_refused', 'content_refused_by_server', 'dns_failed', 'mailbox_full', 'message_too_big', 'null_mx', 'protocol_error', 'recipient_inactive', 'recipient_moved', 'recipient_unknown', 'refused_unclassified', 'reputation_refused', 'tls_required']), _connector='OR'), name='delivery_bounced_code'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'bounced'), _negated=True), ('code__in', ['authentication_refused', 'by_person', 'content_refused_by_server', 'dns_failed', 'mailbox_full', 'message_too_big', 'null_mx', 'protocol_error', 'recipient_inactive', 'recipient_moved', 'recipient_unknown', 'refused_unclassified', 'reputation_refused', 'tls_required']), _connector='OR'), name='delivery_bounced_code'),
         ),
         migrations.AddConstraint(
             model_name='delivery',

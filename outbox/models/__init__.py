@@ -7,7 +7,17 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 """
 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
-from outbox.models.messages import Answer, Attachment, Attempt, Delivery, Event, Lane, Message, Session
+from outbox.models.messages import (
+    Answer,
+    Attachment,
+    Attempt,
+    Delivery,
+    Event,
+    Lane,
+    Message,
+    Session,
+    Uncertain,
+)
 from outbox.models.returned import Quarantine, ReturnCount, Signal
 from outbox.models.watching import Alarm, Audit, AuditLook, Drill, RefusedPosts, SeenEvent, Vigil
 from outbox.models.webhooks import Endpoint, Notice
@@ -36,5 +46,6 @@ __all__ = [
     "SeenEvent",
     "Session",
     "Signal",
+    "Uncertain",
     "Vigil",
 ]

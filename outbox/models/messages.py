@@ -187,7 +187,6 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
-        permissions = [("settle_delivery", "Can decide what became of uncertain deliveries")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=[str(s) for s in Status]), name="delivery_status_known"
@@ -238,6 +237,17 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return self.recipient
+
+
+class Uncertain(Delivery):
+    """A delivery of which we do not know whether it arrived: a person may look into it and decide."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = "uncertain delivery"
+        verbose_name_plural = "uncertain deliveries"
+        permissions = [("settle_uncertain", "Can decide what became of uncertain deliveries")]
 
 
 class Attempt(models.Model):
