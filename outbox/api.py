@@ -21,6 +21,7 @@ from outbox import (
     facts,
     ids,
     intake,
+    knocks,
     ledger,
     payloads,
     preflight,
@@ -240,8 +241,11 @@ def no_such_path(_request: HttpRequest) -> HttpResponse:
 
 
 def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
-    request_id = visit_of(request).request_id
-    return intake.accept(drafts, caller_of(request), request_id=request_id, base_url=settings.PUBLIC_URL)
+    caller, request_id = caller_of(request), visit_of(request).request_id
+    answers = intake.accept(drafts, caller, request_id=request_id, base_url=settings.PUBLIC_URL)
+    if stopped := sum(answer.status == 403 and b'"code":"stopped"' in answer.body for answer in answers):
+        knocks.note(caller.agent_id, "stopped", stopped)
+    return answers
 
 
 def _advise(response: HttpResponse, answer: Answer, now: datetime) -> None:

@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django_ratelimit.core import ALL, get_usage
 from ninja.security import HttpBearer
 
-from outbox import budgets, keys, payloads
+from outbox import budgets, keys, knocks, payloads
 from outbox.keys import Caller
 from outbox.limits import WINDOWS
 from outbox.problems import Problem, Refused, Retry, body_of, refused
@@ -214,6 +214,7 @@ def _seconds_until(at: datetime | None) -> int:
 def answer_to(request: HttpRequest, error: Exception) -> HttpResponse:
     """The answer to whatever went wrong. A bug of ours accepts nothing, so it is ``undecidable`` too."""
     if isinstance(error, Refused):
+        _note(request, error)
         return problem_answer(request, error.problem)
     if isinstance(error, Http404):
         return problem_answer(request, Problem("not_found", "There is no such path."))
@@ -223,6 +224,13 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse:
         return problem_answer(request, Problem("undecidable", "The database cannot answer now."))
     logger.error("request %s: %s", request_id, error, exc_info=error)
     return problem_answer(request, Problem("undecidable", "Something here is broken; it has been noted."))
+
+
+def _note(request: HttpRequest, error: Refused) -> None:
+    """Count a post that was refused, for whoever wants to see who still knocks after a stop."""
+    caller = visit_of(request).caller
+    if request.method == "POST":
+        knocks.note(caller.agent_id if caller else error.agent_id, error.problem.code)
 
 
 def door(view: View) -> View:

@@ -166,6 +166,16 @@ def of_scope(scope: str) -> list[ApiKey]:
     return list(found.order_by(F("revoked_at").desc(nulls_first=True), "-last_used_at", "pk")[:KEYS_SHOWN])
 
 
+def in_use(agents: Iterable[int], most: int) -> dict[int, list[ApiKey]]:
+    """By agent, the open keys that were used last."""
+    found: dict[int, list[ApiKey]] = {agent: [] for agent in agents}
+    rows = ApiKey.objects.filter(agent__in=found, revoked_at=None).defer("secret_hash")
+    for key in rows.order_by(F("last_used_at").desc(nulls_last=True), "pk")[: KEYS_SHOWN * len(found)]:
+        if key.agent_id is not None and len(found[key.agent_id]) < most:
+            found[key.agent_id].append(key)
+    return found
+
+
 def authenticate(header: str | None) -> Caller:
     """The caller behind an ``Authorization`` header.
 
@@ -179,11 +189,11 @@ def authenticate(header: str | None) -> Caller:
         raise _unknown()
     row = _found(key.prefix)
     if not key.matches(row.secret_hash if row else _NOBODY) or row is None or row.revoked:
-        raise _unknown()
+        raise _unknown(row.agent_id if row else 0)
     if row.expired:
-        raise refused("key_expired", "This key has expired.")
+        raise refused("key_expired", "This key has expired.").of_agent(row.agent_id)
     if not row.enabled:
-        raise refused("agent_disabled", f"Agent {row.agent} is switched off.")
+        raise refused("agent_disabled", f"Agent {row.agent} is switched off.").of_agent(row.agent_id)
     if row.unnoted:
         _note_use(row.id)
     return _caller(row)
@@ -199,8 +209,8 @@ def _found(prefix: str) -> sql.Row:
         return sql.one(FIND, [prefix])
 
 
-def _unknown() -> Refused:
-    return refused("unauthenticated", "There is no valid key in the Authorization header.")
+def _unknown(agent_id: int = 0) -> Refused:
+    return refused("unauthenticated", "There is no valid key in the Authorization header.").of_agent(agent_id)
 
 
 def _note_use(key_id: int) -> None:

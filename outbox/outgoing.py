@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
-from outbox import ids, refusals
-from outbox.models import Agent
+from outbox.meanings import meaning
 from reputation import sql
 
 WINDOW_SECONDS: Final = 300
@@ -21,10 +20,7 @@ BUCKET_SECONDS: Final = 5
 LOOKED: Final = 3_000
 COUNTED: Final = 1_000
 LANES: Final = 5_000
-SENDERS: Final = 5
 SAMPLES: Final = 3
-TEXT_SHOWN: Final = 2_000
-HTML_SHOWN: Final = 200_000
 REPLIES: Final = 4
 
 # The newest conversations that were cleared to send their dot, by where they came from and how long ago.
@@ -34,24 +30,17 @@ WITH recent AS MATERIALIZED (
     WHERE id >= ao_uuid_floor(statement_timestamp() - %(window)s * interval '1 second')
     ORDER BY id DESC LIMIT %(looked)s
 )
-SELECT a.name AS agent, s.name AS stream, l.provider,
+SELECT a.name AS agent, s.name AS stream, l.provider, l.run_id AS run,
        floor(greatest(extract(epoch FROM statement_timestamp() - r.ended_at), 0) / %(bucket)s)::int AS ago,
-       count(*) AS dots, min(u.created_at) AS since,
+       count(*) AS dots, min(u.created_at) AS since, min(r.ended_at) AS first,
        (array_agg(r.delivery_id ORDER BY r.id DESC))[1:%(samples)s] AS newest,
        (SELECT count(*) FROM recent) AS looked,
        (SELECT extract(epoch FROM statement_timestamp() - min(ended_at))::float8 FROM recent) AS span
 FROM recent AS r JOIN outbox_delivery AS d ON d.id = r.delivery_id JOIN outbox_lane AS l ON l.id = d.lane_id
 JOIN outbox_agent AS a ON a.id = l.agent_id JOIN reputation_stream AS s ON s.id = l.stream_id
 JOIN outbox_run AS u ON u.id = l.run_id
-WHERE r.cleared_at IS NOT NULL GROUP BY 1, 2, 3, 4
+WHERE r.cleared_at IS NOT NULL GROUP BY 1, 2, 3, 4, 5
 """
-
-SAMPLED: Final[LiteralString] = """
-SELECT id, created_at, addresses, subject, left(text, %(text)s) AS text, html IS NOT NULL AS has_html
-FROM outbox_message WHERE id = ANY (%(ids)s) ORDER BY id DESC
-"""
-
-HTML: Final[LiteralString] = "SELECT left(html, %(html)s) AS html FROM outbox_message WHERE id = %(id)s"
 
 # What a stop would catch. Lanes without work sleep for ever, so they are passed over where work is counted.
 EFFECTS: Final[LiteralString] = """
@@ -110,9 +99,6 @@ FROM recent AS r JOIN outbox_delivery AS d ON d.id = r.delivery_id JOIN outbox_l
 ORDER BY l.provider, r.outcome, r.code, r.reply_code, r.id DESC
 """
 
-FOR_GOOD: Final = 500
-FOR_NOW: Final = 400
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -127,7 +113,7 @@ class Flow:
     """The dots of the window. ``buckets`` are counts per ``BUCKET_SECONDS``, oldest first.
 
     ``span``: of how many seconds they are; less than the window where only the newest ``LOOKED`` attempts were read.
-    ``senders``: agents by dots, most first, with their first run's beginning, dots by provider, and newest deliveries.
+    ``rows``: the same by agent, stream, provider, run and moment, for whoever asks who sends.
     """
 
     dots: int
@@ -142,30 +128,6 @@ class Flow:
     @property
     def per_second(self) -> float:
         return self.dots / self.span if self.span else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A message as its reader has it, its text cut to what is shown."""
-
-    id: UUID
-    created_at: datetime
-    to: str
-    others: int
-    subject: str
-    text: str
-    has_html: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who sends: the agent and its owner, since when, how much to which providers, and what it says."""
-
-    agent: Agent
-    since: datetime
-    dots: int
-    providers: tuple[tuple[str, int], ...]
-    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,29 +188,11 @@ def flow() -> Flow:
     )
 
 
-def senders(seen: Flow) -> list[Sender]:
-    """Who sent most in this flow, most first."""
-    names = [share.scope.partition(":")[2] for share in seen.agents[:SENDERS]]
-    agents = Agent.objects.select_related("owner", "stream").in_bulk(names, field_name="name")
-    return [
-        _sender(agents[name], [row for row in seen.rows if row.agent == name])
-        for name in names
-        if name in agents
-    ]
-
-
 def effects(scopes: Sequence[str]) -> dict[str, Effect]:
     """What stopping each of these would catch now; nothing of a recipients' domain, which no lane is made for."""
     counted = [scope for scope in scopes if not scope.startswith("recipient_domain:")]
     given = {"scopes": counted, "lanes": LANES, "counted": COUNTED + 1}
     return {row.scope: Effect(*row) for row in sql.rows(EFFECTS, given)}
-
-
-def sample(key: UUID) -> tuple[Sample, str] | None:
-    """A message and its HTML, which is hostile until it is shut in; None if there is no such message."""
-    found = sql.one(SAMPLED, {"ids": [key], "text": TEXT_SHOWN})
-    html = sql.one(HTML, {"id": key, "html": HTML_SHOWN})
-    return (_sample(found), html.html or "") if found and html else None
 
 
 def oldest_transactional() -> Oldest | None:
@@ -272,17 +216,7 @@ def _by_trouble(row: sql.Row) -> tuple[str, bool, float]:
 
 
 def _said(row: sql.Row) -> Said:
-    return Said(**row._asdict(), meaning=_meaning(row))
-
-
-def _meaning(row: sql.Row) -> str:
-    """Why a server refused, in the words of the rows that outcomes are made by."""
-    if row.reply_code is None or row.reply_code < FOR_NOW:
-        return ""
-    told = refusals.classify(row.reply_code, None, row.reply)
-    about = {"recipient": " About them, not about us.", "infrastructure": " About us."}.get(told.about, "")
-    again = "For good" if row.reply_code >= FOR_GOOD else "For now"
-    return f"{again}: {told.why}.{about}"
+    return Said(**row._asdict(), meaning=meaning(row.reply_code, row.reply))
 
 
 def _buckets(rows: Iterable[sql.Row]) -> tuple[int, ...]:
@@ -298,22 +232,3 @@ def _shares(kind: str, rows: Iterable[sql.Row]) -> tuple[Share, ...]:
     for row in rows:
         counted[getattr(row, kind)] += row.dots
     return tuple(Share(f"{kind}:{name}", dots) for name, dots in counted.most_common())
-
-
-def _sender(agent: Agent, rows: Sequence[sql.Row]) -> Sender:
-    providers = Counter[str]()
-    for row in rows:
-        providers[row.provider] += row.dots
-    newest = sorted({ids.message_of(key) for row in rows for key in row.newest}, reverse=True)[:SAMPLES]
-    return Sender(
-        agent=agent,
-        since=min(row.since for row in rows),
-        dots=sum(row.dots for row in rows),
-        providers=tuple(providers.most_common()),
-        samples=tuple(map(_sample, sql.rows(SAMPLED, {"ids": newest, "text": TEXT_SHOWN}))),
-    )
-
-
-def _sample(row: sql.Row) -> Sample:
-    first, *others = row.addresses or [""]
-    return Sample(row.id, row.created_at, first, len(others), row.subject, row.text, row.has_html)

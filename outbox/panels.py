@@ -5,7 +5,7 @@ panel and no other, and never a button: the page has sent those before the first
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString, TypeVar
 
@@ -13,9 +13,10 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
-from outbox import outgoing
+from outbox import outgoing, senders
+from outbox.models import Drill
 from outbox.outgoing import Effect, Flow, Share
-from reputation import killswitch, sql, switchlog
+from reputation import evidence, killswitch, sql, switchlog
 from reputation.killswitch import Stop
 from reputation.models import Stream
 
@@ -112,7 +113,7 @@ def _out(seen: Seen) -> Context:
     stops = {stop.scope: stop for stop in killswitch.open_stops()}
     return {
         "flow": flow,
-        "bars": _bars(flow),
+        "bars": bars(flow.buckets),
         "groups": {
             title: [
                 Aim(share.scope, share.dots, effects.get(share.scope), stops.get(share.scope))
@@ -126,7 +127,15 @@ def _out(seen: Seen) -> Context:
 
 
 def _senders(seen: Seen) -> Context:
-    return {"senders": outgoing.senders(seen.flow())}
+    return {"senders": senders.senders(seen.flow())}
+
+
+def _evidence(seen: Seen) -> Context:
+    """What rules remember of the scopes above, and what they said last."""
+    flow = seen.flow()
+    busy = [share.scope for group in (flow.streams, flow.agents, flow.providers) for share in group[:SCOPES]]
+    found = evidence.against_limits([*busy, *filter(None, [seen.aimed])])
+    return {"evidence": found, "judgements": evidence.latest()}
 
 
 def _waiting(_seen: Seen) -> Context:
@@ -135,6 +144,10 @@ def _waiting(_seen: Seen) -> Context:
 
 def _replies(_seen: Seen) -> Context:
     return {"replies": outgoing.replies()}
+
+
+def _drilled(_seen: Seen) -> Context:
+    return {"drill": Drill.objects.order_by("-pk").first()}
 
 
 def _happened(_seen: Seen) -> Context:
@@ -147,7 +160,9 @@ PANELS: Final[Mapping[str, Callable[[Seen], Context]]] = {
     "out": _out,
     "senders": _senders,
     "replies": _replies,
+    "evidence": _evidence,
     "happened": _happened,
+    "drilled": _drilled,
 }
 
 
@@ -158,14 +173,14 @@ def _with_quiet(busy: tuple[Share, ...]) -> tuple[Share, ...]:
     return tuple(Share(scope, dots.get(scope, 0)) for scope in (f"stream:{name}" for name in names))
 
 
-def _bars(flow: Flow) -> list[tuple[int, int, int, int]]:
-    """Each moment's dots as a bar: x, y, height and the count."""
-    most = max(*flow.buckets, 1)
-    heights = [-(-GAUGE * dots // most) for dots in flow.buckets]
+def bars(counts: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Counts as bars, four wide each: x, y, height and the count; none where there is nothing."""
+    most = max(*counts, 1)
+    heights = [-(-GAUGE * count // most) for count in counts]
     return [
-        (4 * at, GAUGE - high, high, dots)
-        for at, (high, dots) in enumerate(zip(heights, flow.buckets, strict=True))
-        if dots
+        (4 * at, GAUGE - high, high, count)
+        for at, (high, count) in enumerate(zip(heights, counts, strict=True))
+        if count
     ]
 
 

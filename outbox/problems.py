@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 
 class Retry(StrEnum):
@@ -313,6 +313,12 @@ class Refused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.code}: {problem.detail}")
         self.problem = problem
+        self.agent_id = 0
+
+    def of_agent(self, agent_id: int) -> Self:
+        """The same, of an agent that did not prove to be itself: for our counts, not for the answer."""
+        self.agent_id = agent_id
+        return self
 
 
 def refused(code: str, detail: str, **more: Any) -> Refused:

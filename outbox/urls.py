@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, desk, desk_account, desk_reopen, desk_switch, health, metrics, optout_page
+from outbox import api, desk, desk_account, desk_recipients, desk_reopen, desk_switch, health, metrics, optout_page
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -24,6 +24,7 @@ urlpatterns = [
     path("killswitch/sample/<uuid:message>/", desk_switch.sample, name="killswitch-sample"),
     path("killswitch/timeline/", desk_switch.timeline, name="killswitch-timeline"),
     path("killswitch/<int:epoch>/", desk_switch.happening, name="stop-happening"),
+    path("killswitch/<int:epoch>/recipients.csv", desk_recipients.everyone, name="stop-recipients"),
     path("killswitch/<int:epoch>/now/", desk_switch.proof, name="stop-now"),
     path("killswitch/<int:epoch>/note/", desk_switch.note, name="stop-note"),
     path("killswitch/<int:epoch>/resume/", desk_reopen.resume, name="stop-resume"),

@@ -6,7 +6,7 @@ description for whoever cannot see it. Drawn 360 units wide: what is legible on 
 Refuses to be the only place of a figure: a table with the same values stands beside each.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -20,6 +20,7 @@ WIDE: Final = 360.0
 LEFT: Final = 40.0  # room for "20,000"
 RIGHT: Final = WIDE - 4
 TICK_ROOM: Final = 20.0  # two lines of the scale are no closer than this
+RAMP_LIMITS: Final = {1: "line: holds", 2: "twice: steps down"}
 SHARE_LINES: Final = 4  # shares are drawn up to this many times their line
 
 
@@ -119,12 +120,12 @@ def ramp(bars: Sequence[Bar], title: str) -> str:
     return _picture(high, title, described, drawn)
 
 
-def shares(rows: Sequence[Share], title: str) -> str:
-    """Each share as a dot with its interval as a whisker, measured in times of its own line."""
+def shares(rows: Sequence[Share], title: str, limits: Mapping[int, str] = RAMP_LIMITS) -> str:
+    """Each share as a dot with its interval as a whisker, in times of its own line; ``limits`` names some of them."""
     high = 18.0 + 34 * len(rows)
     unit = (RIGHT - 8) / SHARE_LINES
     drawn: list[svg.Element] = []
-    for times, word in ((1, "line: holds"), (2, "twice: steps down")):
+    for times, word in limits.items():
         drawn.append(_line(4 + times * unit, 14, 4 + times * unit, high - 4, "limit"))
         drawn.append(_text(4 + times * unit, 10, word, "middle"))
     for place, row in enumerate(rows):
