@@ -2,13 +2,16 @@
 
 Leases live on the database's real clock. A session that was ended (by its rescuer or its owner) never comes
 back: its worker opens a new one, and whatever it held before is no longer its own. The same thread listens for
-trips, so that work in a stopped scope is dropped early; the stop itself does not depend on it.
+trips, so that work in a stopped scope is dropped early, and for whatever else the worker wants to hear of; neither the
+stop itself nor any work depends on it.
 """
 
 import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, LiteralString
 
 from django.db import Error, connection
@@ -37,7 +40,7 @@ END: Final[LiteralString] = (
     "UPDATE outbox_session SET ended_at = clock_timestamp() WHERE id = %s AND ended_at IS NULL"
 )
 
-LISTEN: Final[LiteralString] = "LISTEN ao_switch"
+SWITCH: Final = "ao_switch"
 
 LAST_EPOCH: Final[LiteralString] = "SELECT coalesce(max(epoch), 0) AS epoch FROM reputation_switchevent"
 
@@ -62,13 +65,16 @@ class Lease:
     """Keeps a session alive in a thread of its own, and knows which scopes are stopped.
 
     ``session`` is None until the first heartbeat and after a loss. ``stops`` may lag behind the database by the
-    time of a notification; it only saves work.
+    time of a notification; it only saves work. ``heard`` says what else to call, in this thread, by channel.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, heard: Mapping[LiteralString, Callable[[], None]] = MappingProxyType({})
+    ) -> None:
         self.session: int | None = None
         self.stops: frozenset[str] = frozenset()
         self._name = name
+        self._heard = heard
         self._epoch = 0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -94,17 +100,23 @@ class Lease:
 
     def _listen(self) -> None:
         """Renew every few seconds, and at once when a trip or resume is told."""
-        sql.count(LISTEN)
+        for channel in (SWITCH, *self._heard):
+            sql.count(f"LISTEN {channel}")
         while not self._ending.is_set():
             self._refresh()
             self._await_switch(HEARTBEAT_SECONDS)
 
     def _await_switch(self, seconds: float) -> None:
-        """Until a trip or resume is told, the time is over or the session is to end."""
+        """Until a trip or resume is told, the time is over or the session is to end; passes on what else is heard."""
         deadline = time.monotonic() + seconds
         with connection.wrap_database_errors:
             while not self._ending.is_set() and time.monotonic() < deadline:
-                for _ in connection.connection.notifies(timeout=ATTENTION_SECONDS, stop_after=1):
+                # all that came at once: what is left in the generator would be lost
+                told = connection.connection.notifies(timeout=ATTENTION_SECONDS, stop_after=1)
+                channels = {notice.channel for notice in told}
+                for channel in channels & self._heard.keys():
+                    self._heard[channel]()
+                if SWITCH in channels:
                     return
 
     def _refresh(self) -> None:

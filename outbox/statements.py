@@ -8,6 +8,10 @@ from typing import Final, LiteralString
 
 # -- entering ------------------------------------------------------------------------------------------------
 
+# The share lock is what LULL looks for: a lane is not put to sleep beside an accept that it cannot see yet, and an
+# accept that meets a LULL waits for it and sees what it wrote. So it is taken whatever state the lane seems to be in,
+# in a WITH: in a subquery of FROM the planner would look at the state first. In the order of their keys, since two
+# batches that wake the same lanes must not wait for each other. WAKE does the same.
 ENTER: Final[LiteralString] = """
 WITH messages AS (
     INSERT INTO outbox_message (id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at,
@@ -31,15 +35,14 @@ WITH messages AS (
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'accepted', status, code, %(actor)s FROM given
+), due AS (
+    SELECT lane_id AS id, min(next_attempt_at) AS at FROM given WHERE status = 'queued' GROUP BY lane_id
+), seen AS (
+    SELECT l.id, l.wake_at, l.state, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l
 )
-UPDATE outbox_lane AS l SET wake_at = seen.due, naps = 0,
-    state = CASE WHEN seen.due <= ao_now() THEN 'awake' ELSE l.state END
-FROM (
-    SELECT o.id, o.wake_at, o.state, due.at AS due FROM outbox_lane AS o
-    JOIN (SELECT lane_id, min(next_attempt_at) AS at FROM given WHERE status = 'queued' GROUP BY lane_id) AS due
-      ON due.lane_id = o.id
-    ORDER BY o.id FOR KEY SHARE OF o
-) AS seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.due
+UPDATE outbox_lane AS l SET wake_at = seen.at, naps = 0,
+    state = CASE WHEN seen.at <= ao_now() THEN 'awake' ELSE l.state END
+FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.at
 """
 
 ENTER_ATTACHMENTS: Final[LiteralString] = """
@@ -47,9 +50,6 @@ INSERT INTO outbox_attachment (message_id, ordinal, filename, content_type, cont
 SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::text[], %s::text[], %s::text[], %s::bytea[])
 """
 
-# The share lock is what LULL looks for: a lane is not put to sleep beside an accept that it cannot see yet, and an
-# accept that meets a LULL waits for it and sees what it wrote. In the order of their keys, since two batches that wake
-# the same lanes must not wait for each other.
 WAKE: Final[LiteralString] = """
 WITH due AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS t (id, at)),
 seen AS (

@@ -123,7 +123,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
-        self._lease = Lease(name)
+        self._lease = Lease(name, {alarm.CHANNEL: self.poke})
         self._claimer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="claim")
         self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 
 from outbox import dispatch, intake, ledger, sessions
 from outbox.keys import Caller, authenticate
@@ -453,15 +453,23 @@ def _clear_elsewhere(session: int, one: Claimed) -> set[UUID]:
 
 
 def test_a_lane_is_not_put_to_sleep_beside_an_accept_that_is_not_committed_yet(
-    live_db: Any, caller: Caller, session: int
+    caller: Caller, session: int
 ) -> None:
     post(caller)
     claim(session)
     Lane.objects.update(state="awake", wake_at=datetime.now(UTC), naps=len(ledger.NAPS) + 1)
-    with psycopg.connect(live_db.app) as accepting:
-        accepting.execute("SELECT FROM outbox_lane FOR KEY SHARE")  # as ENTER does, before its commit
-        assert claim(session) == []
+    with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
+        post(caller)
+        assert elsewhere.submit(_claim_elsewhere, session).result() == []
     assert Lane.objects.get().state == "awake"
+    assert len(claim(session)) == 1
+
+
+def _claim_elsewhere(session: int) -> list[Claimed]:
+    try:
+        return claim(session)
+    finally:
+        connection.close()
 
 
 def test_a_living_session_gives_back_what_it_claimed_without_knowing(caller: Caller, session: int) -> None:

@@ -1,5 +1,6 @@
 """The lease thread: it opens a session, hears of trips, and ends what it opened."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from outbox import alarm
 from outbox.models import Session
 from outbox.sessions import HEARTBEAT_SECONDS, Lease
 from reputation import killswitch, sql
@@ -40,6 +42,26 @@ def test_a_session_that_was_ended_is_replaced_by_a_new_one(lease: Lease) -> None
     sql.count("UPDATE outbox_session SET ended_at = clock_timestamp()")
     until(lambda: lease.session != lost, HEARTBEAT_SECONDS * 3)
     assert Session.objects.filter(ended_at=None).count() == 1
+
+
+def test_a_kick_is_heard_without_any_broker(live_db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, gone, kicked = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(*_: Any, **__: Any) -> None:
+        called.set()
+        gone.wait()
+
+    monkeypatch.setattr(alarm.current_app, "send_task", hang)
+    lease = Lease("test", {alarm.CHANNEL: kicked.set})
+    lease.start()
+    until(lambda: lease.session is not None)
+    for _ in range(2):
+        kicked.clear()
+        alarm.ring()
+        assert kicked.wait(10)
+    assert called.wait(10)
+    gone.set()
+    lease.stop()
 
 
 def test_the_session_ends_with_its_lease(live_db: Any) -> None:

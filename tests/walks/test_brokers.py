@@ -1,6 +1,7 @@
 """The broker carries hints only (F21): on any of the three the walk is the same, and without it nothing is lost.
 
-A worker looks for work by itself once a second; what beat orders (rescue, expiry) waits until the broker is back.
+A worker looks for work by itself once a second, and hears the database's own notice of new work; what beat orders
+(rescue, expiry) waits until the broker is back.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from tests.walks.harness.brokers import Broker, running
 from tests.walks.harness.installation import Installation, Template
+from tests.walks.harness.processes import Worker
 from tests.walks.harness.waiting import until
 
 KINDS = [
@@ -30,16 +32,24 @@ def here(broker: Broker, template: Template, tmp_path: Path) -> Iterator[Install
         yield here
 
 
+def kicked(here: Installation) -> Worker:
+    """A worker to which nobody has spoken before a post over HTTP kicked it through the broker, and delivered that."""
+    here.web()
+    worker = here.worker(ready=False)
+    until(lambda: worker.child() in here.sessions().values(), 30, "a session", worker.tail)
+    assert "outbox.dispatch" not in worker.said()
+    answer = here.http("/v1/messages", {"to": "ok.web@gmail.test", "subject": "Walk", "text": "Walk."})
+    worker.until_said("outbox.dispatch")
+    here.until_status(here.note(answer.body), "delivered")
+    return worker
+
+
 def test_the_walk_and_a_broker_that_is_emptied_killed_absent_and_back(
     here: Installation, broker: Broker
 ) -> None:
-    here.beat()
-    here.web()
-    worker = here.worker()
-
     # the walk, kicked by the web process
-    answer = here.http("/v1/messages", {"to": "ok.web@gmail.test", "subject": "Walk", "text": "Walk."})
-    here.until_status(here.note(answer.body), "delivered")
+    worker = kicked(here)
+    here.beat()
 
     # emptied while there is work
     deliveries = here.load(200)
@@ -62,11 +72,11 @@ def test_the_walk_and_a_broker_that_is_emptied_killed_absent_and_back(
     assert here.check_invariants().dots == 302
 
 
-def test_pgmq_emptied_in_the_middle_loses_nothing(template: Template, tmp_path: Path) -> None:
+def test_the_walk_on_pgmq_which_is_emptied_in_the_middle(template: Template, tmp_path: Path) -> None:
     with Installation.of(template, tmp_path) as here:
+        kicked(here)
         here.beat()
-        here.worker()
         deliveries = here.load(200)
         here.inside.purge_queue()
         here.until_status(deliveries, "delivered", 30)
-        assert here.check_invariants().dots == 200
+        assert here.check_invariants().dots == 201
