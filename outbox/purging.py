@@ -51,8 +51,8 @@ SET: Final[LiteralString] = "UPDATE reputation_purge SET deliveries = deliveries
 
 # from -> to, of one row
 NEXT_STATE: Final[LiteralString] = """
-UPDATE reputation_purge SET state = %(to)s,
-    set_at = CASE WHEN %(to)s = 'aside' THEN clock_timestamp() ELSE set_at END
+UPDATE reputation_purge SET state = %(to)s::text,
+    set_at = CASE WHEN %(to)s::text = 'aside' THEN clock_timestamp() ELSE set_at END
 WHERE id = %(id)s AND state = %(origin)s
 """
 
