@@ -11,6 +11,9 @@ MARK := $(shell { cat pyproject.toml; pwd; } | cksum | cut -d ' ' -f 1)
 RUNNABLE := $(VENV)/.runnable-$(MARK)
 TESTABLE := $(VENV)/.testable-$(MARK)
 
+# Most tests wait for processes of theirs. A file's tests stay together; files come in the order of tests/conftest.py.
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 # Settings without a secret: no process of the product starts with them.
 test check bench soak: export AO_CHECKING := 1
 
@@ -22,7 +25,7 @@ run: $(RUNNABLE) ## everything, on PORT (8000); a first message; Ctrl-C stops it
 
 test: $(TESTABLE) ## all tests; what could not be run here is named at the end
 	@.ci/packages
-	@exec $(PYTHON) -m pytest -rs $(TESTS)
+	@exec $(PYTHON) -m pytest -rs $(SIDE_BY_SIDE) $(TESTS)
 
 check: $(TESTABLE) ## lint, format, types, import contracts
 	@$(PYTHON) -m ruff check .

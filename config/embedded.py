@@ -302,12 +302,13 @@ def of_checkout(checkout: Path) -> Cluster:
 def throwaway() -> Iterator[Cluster]:
     """A started cluster in a temporary folder, without durability, gone afterwards. For tests.
 
-    What a killed test run left behind is removed by the next one.
+    What a killed test run left behind is removed by the next one, by one of its processes or several at once.
     """
     for leftover in Path(tempfile.gettempdir()).glob("ao-test-*-*"):
         owner = leftover.name.split("-")[2]
-        if leftover.lstat().st_uid == os.geteuid() and owner.isdigit() and not command_line(int(owner)):
-            _temporary(leftover).remove()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if leftover.lstat().st_uid == os.geteuid() and owner.isdigit() and not command_line(int(owner)):
+                _temporary(leftover).remove()
     cluster = _temporary(Path(tempfile.mkdtemp(prefix=f"ao-test-{os.getpid()}-")))
     try:
         cluster.ensure_started()

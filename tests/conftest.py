@@ -19,6 +19,7 @@ from django.db import connections
 from config.embedded import Cluster, Urls, throwaway
 from config.settings import database as django_database
 from reputation import outlook
+from tests.ports import free_port
 
 TEMPLATE, LIVE = "migrated", "live"
 
@@ -45,8 +46,10 @@ COMMIT
 """
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Those of the soak run only when markers are asked for (`make soak`)."""
+    """The soak's run only when markers are asked for (`make soak`); walks first: a long one last is waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("walk") is None)
     if not config.option.markexpr:
         soak = [item for item in items if item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=soak)
@@ -104,6 +107,11 @@ def live_db(_live: Live, django_db_blocker: pytest.FixtureRequest) -> Iterator[U
         connections.close_all()
     with psycopg.connect(_live.urls.superuser, autocommit=True) as superuser:
         superuser.execute(_live.emptying)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()
 
 
 def _use(urls: Urls) -> None:

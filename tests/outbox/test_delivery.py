@@ -23,13 +23,6 @@ from tests.outbox.scripted import (
 )
 
 
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @on_both_loops
 async def test_the_next_exchanger_is_tried_until_one_takes_us() -> None:
     refusing, dropping, good = Server(greeting=b"554 no\r\n"), Server(EHLO=DROP), Server()

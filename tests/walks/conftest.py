@@ -42,7 +42,7 @@ def here(template: Template, tmp_path: Path) -> Iterator[Installation]:
         yield here
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def house(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One installation in health, for the walks that break nothing: web, a worker and beat."""
     with Installation.of(template, tmp_path_factory.mktemp("house"), AO_LEASE_SECONDS="15") as house:

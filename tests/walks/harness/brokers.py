@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 import redis
 
+from tests.ports import free_port
 from tests.walks.harness.processes import Process
 from tests.walks.harness.waiting import until
 
@@ -111,13 +112,6 @@ def running(kind: str, folder: Path) -> Iterator[Valkey | Rabbit]:
         yield broker
     finally:
         broker.close() if isinstance(broker, Rabbit) else broker.kill()
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

@@ -30,6 +30,7 @@ from outbox import ids
 from reputation.lookups import Lookups
 from simulator import oracle
 from simulator.oracle import Entry
+from tests.ports import free_port
 from tests.walks.harness.inside import Inside, Seed, Switched
 from tests.walks.harness.invariants import Report, check
 from tests.walks.harness.processes import CHECKOUT, Process, Worker, died
@@ -387,7 +388,7 @@ def _answers(port: str) -> bool:
 
 def environment(urls: Urls, folder: Path) -> dict[str, str]:
     """What every process of an installation is told."""
-    port, switch_port = _free_port(), _free_port()
+    port, switch_port = free_port(), free_port()
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(CHECKOUT),
@@ -403,7 +404,7 @@ def environment(urls: Urls, folder: Path) -> dict[str, str]:
         "AO_SWITCH_PORT": str(switch_port),
         "AO_SWITCH_URL": f"http://127.0.0.1:{switch_port}",
         "AO_NAMESERVERS": "127.0.0.1:9",
-        "AO_RETURNS": f"127.0.0.1:{_free_port()}",
+        "AO_RETURNS": f"127.0.0.1:{free_port()}",
         "AO_ALLOW_TEST_NAMES": "1",
         "AO_ALLOW_LOOPBACK": "1",
         "AO_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -414,9 +415,3 @@ def environment(urls: Urls, folder: Path) -> dict[str, str]:
 
 def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
