@@ -109,8 +109,8 @@ UPDATE reputation_ramp SET step = 0, purse_id = NULL, purse_until = NULL, opens_
 DELETE FROM reputation_purse;
 DELETE FROM reputation_allowance;
 """
-SPEND: Final[LiteralString] = "UPDATE reputation_allowance SET taken = cap, used = 0"
-SPARE: Final[LiteralString] = "UPDATE reputation_allowance SET taken = 0, used = 0"
+SPEND: Final[LiteralString] = "UPDATE reputation_allowance SET taken = cap, used = 0, lapsed = 0"
+SPARE: Final[LiteralString] = "UPDATE reputation_allowance SET taken = 0, used = 0, lapsed = 0"
 PLACE: Final[LiteralString] = """
 WITH placed AS (UPDATE outbox_lane SET state = %(state)s WHERE id > %(ours)s AND state <> %(state)s)
 UPDATE reputation_ramp SET opens_at = ao_now() + %(later)s * interval '1 hour' WHERE kind = 'domain'

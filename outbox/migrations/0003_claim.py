@@ -29,7 +29,7 @@ WITH clock AS MATERIALIZED (
     LEFT JOIN reputation_allowance AS o ON o.id = p.of_domain_id
 ), draw AS (
     SELECT place.*, a.id AS allowance_id, a.id = of_domain_id AS own, a.cap, a.taken - a.used AS reserved,
-           a.taken + CASE WHEN a.id = of_domain_id THEN a.lapsed WHEN whole THEN 0 ELSE a.kept END AS gone,
+           a.taken::bigint + CASE WHEN a.id = of_domain_id THEN a.lapsed WHEN whole THEN 0 ELSE a.kept END AS gone,
            CASE WHEN whole OR past >= length THEN a.cap WHEN past < 0 THEN 0
                 ELSE least(a.cap, greatest(1, (a.cap::bigint * past + length - 1) / length)) END AS opened,
            CASE WHEN whole OR length <= 7200000 THEN a.cap

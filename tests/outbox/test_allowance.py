@@ -100,6 +100,24 @@ def test_no_more_than_the_cap_is_claimed_however_often_one_asks(
     assert Lane.objects.get().state == "shut"
 
 
+@pytest.mark.parametrize("hour", [0, 3, 12, 23])
+def test_the_largest_cap_there_can_be_is_a_cap_at_any_hour(
+    live_db: Any, caller: Caller, session: int, hour: int
+) -> None:
+    most = 2**31 - 1
+    for table in (SendingDomain, OrganisationalDomain, Route):
+        table.objects.update(preset="own", own_steps=[most])
+    Route.objects.update(source_address="192.0.2.1")
+    Stream.objects.update(opens_hour=0, closes_hour=24)
+    with at(live_db, datetime.now(UTC).replace(hour=hour, minute=59)):
+        post(caller, 2)
+        assert len(claim(session, 1)) == 1
+        # much has lapsed, or is kept for others; and all the rest is taken
+        Allowance.objects.filter(ramp__kind="domain").update(taken=most, lapsed=most // 2)
+        Allowance.objects.exclude(ramp__kind="domain").update(taken=most, kept=most // 2)
+        assert claim(session, 1) == []
+
+
 def test_the_next_day_has_the_next_days_allowance(live_db: Any, caller: Caller, session: int) -> None:
     capped(5, hours=(10, 12))
     post(caller, 12)
