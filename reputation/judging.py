@@ -69,10 +69,9 @@ WHERE scope = ANY (%s) ORDER BY scope, signal FOR UPDATE
 """
 
 SPOKEN_FOR: Final[LiteralString] = """
-SELECT scope FROM reputation_openstop WHERE scope = ANY (%(scopes)s)
+SELECT scope, who LIKE 'rule:%%' AS by_rule FROM reputation_openstop
 UNION ALL
-SELECT scope FROM reputation_judgement
-WHERE strength IN ('strong', 'at_once') AND epoch IS NULL AND scope = ANY (%(scopes)s)
+SELECT scope, true FROM reputation_judgement WHERE strength IN ('strong', 'at_once') AND epoch IS NULL
 """
 
 KEEP: Final[LiteralString] = """
@@ -188,6 +187,7 @@ class _Known:
     watches: Mapping[Key, Watch]
     weak: frozenset[Key]
     closed: frozenset[str]  # or about to be
+    proven: set[str]  # closed by rules
 
 
 def _judge_some() -> int:
@@ -216,7 +216,9 @@ def _weigh(rows: Sequence[Outcomes]) -> None:
         scope, signal = key
         by = own.get(streams[scope], rest)
         watch = advance(known.watches.get(key, Watch(scope, signal)), stretches[key], by.window(signal))
-        verdict = judged(watch, by) if _may_change(key, stretches[key], known) else None
+        verdict = judged(watch, by, known.proven) if _may_change(key, stretches[key], known) else None
+        if verdict and verdict.strength in CLOSES:
+            known.proven.add(scope)
         verdicts += _concluded(key, verdict, known, streams[scope], by)
         kept.append(_row(watch, streams[scope], weak=verdict is not None))
     sql.count(KEEP, [orjson.dumps(kept).decode()])
@@ -246,8 +248,9 @@ def _known(scopes: list[str]) -> _Known:
         for row in rows
     }
     weak = frozenset((row.scope, Signal(row.signal)) for row in rows if row.weak)
-    closed = frozenset(row.scope for row in sql.rows(SPOKEN_FOR, {"scopes": scopes}))
-    return _Known(watches, weak, closed)
+    stops = sql.rows(SPOKEN_FOR)
+    proven = {row.scope for row in stops if row.by_rule}
+    return _Known(watches, weak, frozenset(row.scope for row in stops), proven)
 
 
 def _may_change(key: Key, stretches: Sequence[Stretch], known: _Known) -> bool:

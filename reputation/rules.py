@@ -2,7 +2,7 @@
 
 Bounces, complaints and unsubscribes are judged by how sure we may be of a rate (`rates`), never by the raw ratio.
 Strong evidence closes a scope, weak evidence holds its new mail. A wider scope is blamed only for what is left without
-any single one of its narrower parts: one bad run closes itself, two close their agent.
+any single one of its narrower parts, or for several that are closed: one bad run closes itself, two their agent.
 
 Guarantees: the same outcomes and numbers give the same verdict, with its arithmetic kept. Refuses to conclude from a
 clump (``per_domain`` bounces of one destination domain count) or from the word of one domain's mailboxes alone.
@@ -10,7 +10,7 @@ Pure: who is judged, and when, is `judging`'s.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -98,14 +98,18 @@ class _Counts:
     left_out: int  # of domains that had counted often enough
 
 
-def judge(watch: Watch, numbers: Numbers) -> Verdict | None:
-    """What the watch proves: strong or weak, or None where it proves nothing."""
+def judge(watch: Watch, numbers: Numbers, proven: Collection[str] = ()) -> Verdict | None:
+    """What the watch proves: strong or weak, or None where it proves nothing.
+
+    ``proven``: narrower scopes that rules have closed already. Two of them explain more than either does, however much
+    good mail of theirs was under way when they were closed.
+    """
     test = _test(watch.signal, numbers)
     first = _first_messages(watch, numbers)
     if first is not None:
         return first
     for strength in (Strength.STRONG, Strength.WEAK):
-        found = _proves(watch, test, strength)
+        found = _proves(watch, test, strength, proven)
         if found is not None:
             return found
     return None
@@ -136,14 +140,16 @@ def _test(signal: Signal, numbers: Numbers) -> _Test:
     )
 
 
-def _proves(watch: Watch, test: _Test, strength: Strength) -> Verdict | None:
-    """The verdict of this strength on the whole, if it stands without any single part."""
+def _proves(watch: Watch, test: _Test, strength: Strength, proven: Collection[str]) -> Verdict | None:
+    """The verdict of this strength on the whole, if no single part explains it."""
     whole = _counts(watch.stretches, test)
     rule = _rule(test, whole, strength)
     if rule is None:
         return None
     rests = {part: _counts(_without(watch, part), test) for part in _parts(watch)}
-    if any(_rule(test, rest, strength) is None for rest in rests.values()):
+    several = Counter(_kind(part) for part in rests if part in proven)
+    explains = (part for part, rest in rests.items() if _rule(test, rest, strength) is None)
+    if any(several[_kind(part)] < 2 for part in explains):
         return None
     arithmetic = _arithmetic(test, whole, strength)
     sentences = [_words(test, whole, strength, rule)]
@@ -158,6 +164,10 @@ def _parts(watch: Watch) -> list[str]:
     """The narrower scopes through which something bad came; what the scope did itself is nobody else's."""
     named = (part for stretch in watch.stretches if stretch.events for part in stretch.parts)
     return [part for part in dict.fromkeys(named) if part != watch.scope]
+
+
+def _kind(scope: str) -> str:
+    return scope.partition(":")[0]
 
 
 def _without(watch: Watch, part: str) -> list[Stretch]:

@@ -141,6 +141,25 @@ def test_a_wider_scope_is_blamed_only_for_what_no_single_part_explains(stretches
     assert (verdict and str(verdict.strength)) == expected
 
 
+@pytest.mark.parametrize(
+    ("proven", "expected"),
+    [
+        (["run:ada/r1"], None),
+        (["run:ada/r1", "run:ada/r2"], "strong"),
+        (["run:ada/r1", "agent:bob"], None),  # another kind of part
+        (["run:ada/r1", "run:ada/r9"], None),  # nothing of that one is in the window
+    ],
+)
+def test_two_closed_parts_prove_it_though_much_good_mail_was_under_way(proven, expected):
+    # the second was closed at 5 of 20, and 80 good ones came after it: 5 of 100 alone would be weak
+    stretches = [
+        some(60, *range(1, 13), parts=("run:ada/r1",)),
+        some(100, *range(21, 26), parts=("run:ada/r2",)),
+    ]
+    verdict = judge(watch(AGENT, *stretches), NUMBERS, frozenset(proven))
+    assert str(verdict.strength) == (expected or "weak")
+
+
 def test_a_stream_is_closed_neither_for_one_agent_nor_for_one_provider():
     def bad(agent, provider):
         domains = [f"{agent}{place}.{provider}.example" for place in range(12)]
