@@ -73,7 +73,7 @@ class Notice(models.Model):
         indexes = [
             # send: what is due at one endpoint
             models.Index(
-                fields=["endpoint", "next_attempt_at"], condition=Q(state="waiting"), name="notice_due"
+                fields=["endpoint", "next_attempt_at", "id"], condition=Q(state="waiting"), name="notice_due"
             ),
             # send: what of the same subject comes before
             models.Index(
