@@ -109,10 +109,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 def environment(made: Cluster, ports: Ports, folder: Path, web_port: int) -> dict[str, str]:
-    """What the product's processes are told."""
+    """What the product's processes are told; they check themselves at the start, as in production."""
     urls = made.urls()
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "AO_CHECKING"},
         "DATABASE_URL": urls.app,
         "DATABASE_OWNER_URL": urls.owner,
         "CELERY_BROKER_URL": "pgmq://localhost",
@@ -134,6 +134,7 @@ def environment(made: Cluster, ports: Ports, folder: Path, web_port: int) -> dic
 
 def seeded(made: Cluster, told: Mapping[str, str], folder: Path, web_port: int) -> Installation:
     """Tables, rights, queue, one stream with its domain and key, one agent without limits, its key."""
+    os.environ.pop("AO_CHECKING", None)
     os.environ.update(told)
     import django
     from django.core.management import call_command
