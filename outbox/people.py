@@ -34,7 +34,7 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "reputation.suppression": ("add", "lift", "erase", "unseal"),
         "reputation.numbers": ("add", "change"),
         "reputation.switch": ("export",),
-        "outbox.delivery": ("settle",),
+        "outbox.uncertain": ("settle",),
         **dict.fromkeys(
             ("reputation.providersuffix", "reputation.providerlimit"), ("add", "change", "delete")
         ),
@@ -43,7 +43,7 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "responders": {
         "reputation.switch": ("trip", "resume", "purge", "export"),
         "outbox.apikey": ("change",),  # whose keys they revoke beside a stop
-        "outbox.delivery": ("settle",),
+        "outbox.uncertain": ("settle",),
     },
     # who the people are, and what they were given
     "auditors": {"auth.user": ("view",), "auth.group": ("view",)},

@@ -70,7 +70,7 @@ class FixedOnce(ModelAdmin):
 class ReadOnly(ModelAdmin):
     """A list and a page to look at. Ordered by key, since the keys of large tables sort by time."""
 
-    actions = None
+    actions: Any = None
     ordering = ("-pk",)
     sortable_by = ()
     paginator = CappedPaginator
