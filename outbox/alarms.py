@@ -24,12 +24,13 @@ from reputation import sql
 
 logger = logging.getLogger(__name__)
 
+WATCH_SECONDS: Final = float(os.environ.get("AO_WATCH_SECONDS", "10"))
 TOLD_AT_ONCE: Final = 10  # alarms in one round
 
-# One process at a time, and not sooner than every ten seconds, whoever comes first.
+# One process at a time, and nobody soon after another.
 MY_TURN: Final[LiteralString] = """
 SELECT pg_try_advisory_xact_lock(20559, 2) AND NOT EXISTS (
-    SELECT FROM outbox_vigil WHERE judged_at > clock_timestamp() - interval '9 seconds') AS mine
+    SELECT FROM outbox_vigil WHERE judged_at > clock_timestamp() - %s * interval '0.9 seconds') AS mine
 """
 
 PATIENCE: Final[LiteralString] = "SET LOCAL statement_timeout = '2s'"
@@ -97,7 +98,7 @@ def make_round() -> None:
 def judge() -> bool:
     """Raise and end alarms by what holds now; False if somebody else does, or has just done."""
     with transaction.atomic():
-        if not sql.one(MY_TURN).mine:
+        if not sql.one(MY_TURN, [WATCH_SECONDS]).mine:
             return False
         failed = [condition.kind for condition in CONDITIONS if not _judged(condition)]
         sql.count(JUDGED, {"who": f"{socket.gethostname()}:{os.getpid()}", "failed": " ".join(failed)})
