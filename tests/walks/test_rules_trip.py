@@ -74,9 +74,7 @@ def test_healthy_mail_goes_out_whole(judged: Installation) -> None:
     judged.until_quiet()
     assert stops(judged) == set()
     assert judged.statuses(sent)["bounced"] > 1
-    counted = (
-        "SELECT FROM reputation_watch WHERE scope = 'agent:carol' AND signal = 'bounces' AND trials = 400"
-    )
+    counted = "SELECT scope FROM reputation_watch WHERE scope = 'agent:carol' AND signal = 'bounces' AND trials = 400"
     until(lambda: judged.ask(counted), 20, "all are counted")
 
 
@@ -87,7 +85,7 @@ def test_mail_of_an_agent_for_trying_is_never_judged(judged: Installation) -> No
     judged.ask(JUDGED)
     assert judged.statuses(sent)["bounced"] > 10
     assert stops(judged) == set()
-    assert judged.ask("SELECT FROM reputation_watch WHERE scope = 'agent:bob'") == []
+    assert judged.ask("SELECT scope FROM reputation_watch WHERE scope = 'agent:bob'") == []
 
 
 def test_a_bad_run_is_closed_and_a_second_one_closes_its_agent(judged: Installation) -> None:
