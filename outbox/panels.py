@@ -127,13 +127,28 @@ def _out(seen: Seen) -> Context:
 
 
 def _senders(seen: Seen) -> Context:
-    return {"senders": senders.senders(seen.flow())}
+    closed = {stop.scope: stop for stop in killswitch.open_stops()}
+    found = senders.senders(seen.flow())
+    return {
+        "senders": [
+            (
+                sender,
+                closed.get(f"agent:{sender.agent.name}"),
+                [(run, closed.get(run.scope)) for run in sender.runs],
+            )
+            for sender in found
+        ]
+    }
 
 
 def _evidence(seen: Seen) -> Context:
     """What rules remember of the scopes above, and what they said last."""
     flow = seen.flow()
-    busy = [share.scope for group in (flow.streams, flow.agents, flow.providers) for share in group[:SCOPES]]
+    busy = [
+        share.scope
+        for group in (_with_quiet(flow.streams), flow.agents, flow.providers)
+        for share in group[:SCOPES]
+    ]
     found = evidence.against_limits([*busy, *filter(None, [seen.aimed])])
     return {"evidence": found, "judgements": evidence.latest()}
 

@@ -2,7 +2,19 @@
 
 from celery import shared_task
 
-from outbox import answers, audit, budgets, house, ledger, purging, quarantine, recheck, relayed, worker
+from outbox import (
+    answers,
+    audit,
+    budgets,
+    house,
+    knocks,
+    ledger,
+    purging,
+    quarantine,
+    recheck,
+    relayed,
+    worker,
+)
 from reputation import domains, judging, valves
 
 
@@ -54,6 +66,7 @@ def keep_house() -> None:
     quarantine.forget()
     relayed.forget()
     house.forget_sessions()
+    knocks.forget()
     house.make_partitions()
     judging.forget()
 

@@ -1,6 +1,7 @@
 """The responder's page: it opens whatever fails, who may do what on it, what a stop proves and how it ends."""
 
 import re
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -14,10 +15,13 @@ from django.test import Client
 
 from outbox import keys, ledger, outgoing, panels, proof, proving, sessions
 from outbox.desk_switch import SHUT_IN
-from outbox.models import Agent, ApiKey
+from outbox.meanings import ADVICE, meaning
+from outbox.models import Agent, ApiKey, Drill
 from outbox.people import make_groups
-from reputation import killswitch, sql
-from reputation.models import ResumeProposal, SwitchEvent, SwitchNote
+from outbox.refusal_causes import Cause
+from reputation import killswitch, sql, windows
+from reputation.models import Judgement, ResumeProposal, SwitchEvent, SwitchNote, Watch
+from reputation.windows import Event, Signal, Stretch
 from tests import factories
 from tests.pages.desk import HOSTILE, posted
 
@@ -204,6 +208,108 @@ def test_no_count_reads_the_backlog(rita: Client, ada: Agent, monkeypatch: Any) 
     went_out("delivered", "accepted_by_server", reply_code=250)
     seen = outgoing.flow()
     assert (seen.dots, seen.cut) == (3, True)
+
+
+def test_a_sender_is_told_with_its_keys_its_runs_for_whom_and_like_subjects(rita: Client, ada: Agent) -> None:
+    context = {"run_id": "nightly", "on_behalf_of": "sales@acme.test", "purpose": "win back leavers"}
+    offers = (
+        {"to": [f"n{n}@gmail.test"], "subject": f"Offer {n} for you", "agent": context} for n in range(4)
+    )
+    posted(ada, *offers, {"to": ["b@gmail.test"], "subject": "Hello", "agent": {"run_id": "other"}})
+    factories.key(ada, name="laptop")
+    went_out("delivered", "accepted_by_server", reply_code=250)
+    told = " ".join(shown(rita.get(PAGE)).split())
+    assert "For sales@acme.test: win back leavers." in told
+    assert 'value="run:ada/nightly"' in told
+    assert re.search(r"among its newest 5: 4 × “Offer \d for you”, 1 × “Hello”", told)
+    assert "laptop" in told
+    stopped(rita, "run:ada/nightly")
+    assert 'value="run:ada/nightly"' not in shown(rita.get(PAGE)), "what is stopped has no button but a link"
+
+
+def remembered(scope: str, bad: int, trials: int, weak: bool) -> None:
+    events = tuple(Event(place, f"d{place}.test") for place in range(1, bad + 1))
+    kept = windows.stored(windows.Watch(scope, Signal.BOUNCES, trials, (Stretch((), trials, events),)))
+    at = datetime.now(UTC)
+    Watch.objects.create(
+        scope=scope, signal="bounces", stream="agents-support", trials=trials, stretches=kept, touched_at=at,
+        weak_since=at if weak else None,
+    )  # fmt: skip
+
+
+def test_evidence_stands_against_its_limits_worst_first(rita: Client, ada: Agent) -> None:
+    remembered("stream:agents-support", 1, 400, weak=False)
+    remembered("run:ada/old", 20, 100, weak=True)
+    remembered("agent:nobody", 20, 100, weak=False)
+    told = " ".join(shown(rita.get(PAGE)).split())
+    rows = re.findall(r"<li>(\S+), bounces: (\S+) % of (\d+)", told)
+    assert rows == [("run:ada/old", "20", "100"), ("stream:agents-support", "0.25", "400")]
+    assert "bounces of run:ada/old. New mail of it waits for a person." in told
+    assert 'class="ao-picture"' in told
+
+
+def test_a_stop_by_a_rule_shows_the_judgement_it_followed_from(rita: Client, ada: Agent) -> None:
+    done = killswitch.trip("agent:ada", who="rule:bounces", why="31 of 480")
+    figures = {"line": 0.02, "running_sum": {"score": 9.123456789}}
+    made = {
+        "scope": "agent:ada",
+        "rule": "bounces",
+        "strength": "strong",
+        "at": done.at,
+        "arithmetic": figures,
+    }
+    Judgement.objects.create(why="31 of 480 is too much", epoch=done.epoch, **made)
+    Judgement.objects.create(why="another story", epoch=None, **made)
+    told = shown(rita.get(f"/killswitch/{done.epoch}/"))
+    for words in ("31 of 480 is too much", "<dt>running sum: score</dt><dd>9.12346</dd>", "<dd>0.02</dd>"):
+        assert words in told, words
+    assert "another story" not in told
+    assert "another story" in shown(rita.get(PAGE))
+    by_hand = killswitch.trip("agents", who="rita", why="")
+    assert "The judgement behind it" not in shown(rita.get(f"/killswitch/{by_hand.epoch}/"))
+
+
+def test_the_last_drill_is_shown(rita: Client) -> None:
+    assert "No drill was ever held" in shown(rita.get(PAGE))
+    done = killswitch.trip("stream:canary", who="omar", why="a drill")
+    figures = {
+        "messages": 500,
+        "sent": 41,
+        "kept": 459,
+        "after": 0,
+        "trip_seconds": 0.002,
+        "zero_seconds": 0.148,
+    }
+    Drill.objects.create(who="omar", scope="stream:canary", workers=2, epoch=done.epoch, **figures)
+    told = " ".join(shown(rita.get(PAGE)).split())
+    assert "459 of 500 were kept back, 41 had been cleared before" in told
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "words"),
+    [
+        (550, "5.1.1 no such user", ("For good: there is no such recipient", "About them", "bad list")),
+        (
+            550,
+            "5.7.26 unauthenticated mail",
+            ("For good: several authentication", "About us", "Stop the stream now"),
+        ),
+        (421, "4.7.28 unusual rate", ("For now: an unusual rate", "About us", "Too much too fast")),
+        (250, "2.0.0 OK", ()),
+        (None, "", ()),
+    ],
+)
+def test_a_reply_is_told_with_what_it_means_and_what_to_do(
+    code: int | None, text: str, words: tuple[str, ...]
+) -> None:
+    told = meaning(code, text)
+    assert bool(told) is bool(words)
+    for each in words:
+        assert each in told
+
+
+def test_every_reason_for_a_refusal_has_its_advice() -> None:
+    assert {cause.value[3] for cause in Cause} == ADVICE.keys()
 
 
 def test_the_oldest_transactional_message_is_shown(rita: Client) -> None:

@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from outbox import ledger, sessions
 from outbox.ledger import Settlement
-from outbox.models import Agent
+from outbox.models import Agent, Drill, RefusedPosts
 from outbox.people import make_groups
-from reputation import killswitch
+from reputation import killswitch, windows
+from reputation.models import Judgement, Watch
+from reputation.windows import Event, Stretch
 from tests import factories
 from tests.pages.desk import HOSTILE, posted
 from tests.pages.test_admin_pages import CONTRAST, REPLY, TEXT
@@ -27,6 +31,8 @@ FAINT = f"""words => {{ const contrast = {CONTRAST};
   return {SHOWN}.filter(each => contrast(each) < 4.5).map(each => each.innerText); }}"""
 SMALL = f"""() => {{ const words = "button, summary";
   return {SHOWN}.filter(each => each.offsetHeight < 44).map(each => each.innerText); }}"""
+# It must not fetch what styles import, nor ask frames that run no scripts.
+AXE = {"resultTypes": ["violations"], "preload": False, "iframes": False}
 OUTLINED = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 
 
@@ -84,6 +90,62 @@ def mail(ada: Agent) -> None:
     posted(ada, *({"to": [f"more{n}@gmail.test"]} for n in range(12)))
 
 
+def remember(scope: str, signal: str, trials: int, bad: int, weak: bool = False) -> None:
+    """What rules remember of a scope, as `judging` would have left it."""
+    events = tuple(Event(place * trials // (bad + 1), f"d{place}.test") for place in range(1, bad + 1))
+    kept = windows.Watch(
+        scope, windows.Signal(signal), trials, (Stretch(("run:ada/nightly",), trials, events),)
+    )
+    at = datetime.now(UTC)
+    Watch.objects.create(
+        scope=scope, signal=signal, stream="agents-support", trials=trials, stretches=windows.stored(kept),
+        weak_since=at if weak else None, touched_at=at,
+    )  # fmt: skip
+
+
+def judged(ada: Agent) -> int:
+    """What rules have seen and said, and the stop that followed; a drill; posts that were refused. The stop's epoch."""
+    remember("agent:ada", "bounces", 480, 31, weak=True)
+    remember("stream:agents-support", "complaints", 1800, 2)
+    remember("provider:gmail", "bounces", 60, 0)
+    words = "31 of 480 is 6.46 %, at least 4.1 % with 99.99 % confidence; the line is 2 %."
+    epoch = killswitch.trip("stream:agents-support", who="rule:bounces", why=words).epoch
+    figures = {
+        "test": "bounces",
+        "window": 500,
+        "lower": 0.0412345678,
+        "running_sum": {"score": 9.1, "limit": 8.0},
+    }
+    at = datetime.now(UTC)
+    Judgement.objects.create(
+        scope="stream:agents-support",
+        rule="bounces",
+        strength="strong",
+        at=at,
+        why=words,
+        arithmetic=figures,
+        epoch=epoch,
+    )
+    Drill.objects.create(
+        who="omar", scope="stream:canary", messages=500, sent=41, kept=459, after=0, trip_seconds=0.0023,
+        zero_seconds=0.148, heard_seconds=0.31, workers=2, epoch=epoch,
+    )  # fmt: skip
+    minute = at.replace(second=0, microsecond=0)
+    for ago in range(12):
+        minutes = {"minute": minute - timedelta(minutes=ago), "agent_id": ada.pk}
+        RefusedPosts.objects.create(code="stopped", posts=180 - 9 * ago, **minutes)
+    return epoch
+
+
+def accessible(here: Any, name: str) -> None:
+    """Nothing that axe-core knows to be in somebody's way: names, labels, contrast, landmarks, order."""
+    so_far = list(here.complaints)
+    found = Axe().run(here.page, options=AXE).response["violations"]
+    here.complaints[:] = so_far  # its own styles are against the policy, and none of ours
+    told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+    assert told == [], name
+
+
 def opened(page: Any) -> None:
     """Every closed part of the page, opened."""
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
@@ -100,14 +162,12 @@ def fits(page: Any, name: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["phone", "desktop"])
 def test_every_page_of_it_fits_its_screen_and_breaks_no_policy(
-    window: Windows, mail: None, size: str, scheme: str
+    window: Windows, mail: None, ada: Agent, size: str, scheme: str
 ) -> None:
     here = window(responder("rita"), size, scheme, zone="Europe/Berlin")
     worker = sessions.begin("worker-2")
     ledger.clear(worker, [(one.id, one.attempt) for one in ledger.claim(worker, tier=1, limit=3)])
-    by_rule = killswitch.trip(
-        "stream:agents-support", who="rule:complaints", why="12 complaints of 900"
-    ).epoch
+    by_rule = judged(ada)
     by_hand = killswitch.trip("agent:ada", who="rita", why="").epoch
     pages = {
         "kill": "/killswitch/",
@@ -121,6 +181,8 @@ def test_every_page_of_it_fits_its_screen_and_breaks_no_policy(
         fits(page, name)
         opened(page)
         fits(page, f"{name}, opened")
+        if size == "phone":
+            accessible(here, name)
 
 
 def test_a_stop_its_proof_and_the_resume(window: Windows, mail: None) -> None:
@@ -248,6 +310,7 @@ def test_html_of_others_is_shown_and_does_nothing(window: Windows, mail: None) -
     frame = page.frame_locator("iframe")
     assert frame.locator("b").inner_text() == "bold"
     assert frame.locator("img").evaluate("e => e.naturalWidth") == 0
+    accessible(here, "sample")
     refusals = r"sandboxed|Content Security Policy"
     assert [said for said in here.complaints if not re.search(refusals, said)] == []
     assert any("script" in said for said in here.complaints)
