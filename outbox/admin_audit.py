@@ -29,6 +29,7 @@ NOUNS: Final = {
     "membership": "who belongs to a group",
     "right": "rights",
     "user": "people",
+    "secondfactor": "second factors",
     "group": "groups",
     "agent": "agents",
     "apikey": "API keys",

@@ -107,9 +107,9 @@ class OrganisationalDomainAdmin(FixedOnce):
 
     def declare(self, request: HttpRequest, organisation: int) -> HttpResponse:
         """Say what an organisational domain is for, by typing its name."""
-        row = get_object_or_404(OrganisationalDomain, pk=organisation)
-        if not self.has_change_permission(request, row):
+        if not self.has_change_permission(request):
             raise PermissionDenied
+        row = get_object_or_404(OrganisationalDomain, pk=organisation)
         given = {**request.POST.dict(), "name": row.name} if request.method == "POST" else None
         form = DeclareForm(given, initial={"name": row.name, "use": row.use})
         form.fields["name"].disabled = True

@@ -211,6 +211,13 @@ WATCHED = (
     ("reputation_sendingdomain", "domain", "name", "", "verified_at,checked_at,checking_since"),
     ("reputation_organisationaldomain", "organisation", "name", "", "dmarc"),
     ("reputation_providerlimit", "providerlimit", "family", "", ""),
+    (
+        "otp_totp_totpdevice",
+        "secondfactor",
+        "user_id",
+        "key",
+        "throttling_failure_timestamp,throttling_failure_count,last_used_at,drift,last_t",
+    ),
     ("auth_user", "user", "username", "password", "last_login"),
     ("auth_group", "group", "name", "", ""),
 )
@@ -258,6 +265,7 @@ class Migration(migrations.Migration):
         ("reputation", "0003_suppressed"),
         ("admin", "0003_logentry_add_action_flag_choices"),
         ("auth", "0012_alter_user_first_name_max_length"),
+        ("otp_totp", "0003_add_timestamps"),
     ]
 
     operations = [
