@@ -19,7 +19,6 @@ from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.safestring import SafeString
 
 from outbox import doubt, ids, searching, telling
 from outbox.doubt import Word
@@ -28,7 +27,7 @@ from outbox.models import Uncertain
 from outbox.records import Told
 from outbox.searching import ClosedListFilter, PeriodFilter
 from reputation.suppression_forms import WhyForm
-from reputation.viewing import chip, clock, confirm, visible
+from reputation.viewing import confirm, stamp, visible
 
 MOST: Final = 20_000  # decided in one go: seconds, not minutes
 CHANGED: Final = "The list changed while you were reading: look at the number again."
@@ -82,18 +81,9 @@ class UncertainAdmin(Told):
     tell = staticmethod(telling.of_delivery)
     told_with = ("lane__agent", "lane__stream", "lane__run")
     search_help_text = "A dlv_ or msg_ id, a Message-ID, or a recipient's address."
-    list_display = (
-        "name",
-        "to",
-        "doubt",
-        "agent",
-        "stream",
-        "provider",
-        clock("cleared_at"),
-        clock("expires_at"),
-    )
+    list_display = ("name", "to", "doubt", "agent", "provider", "times")
     list_filter = (PeriodFilter, UncertainCodeFilter, "lane__stream")
-    list_select_related = ("lane__agent", "lane__stream")
+    list_select_related = ("lane__agent",)
     actions = [_offered(word) for word in Word]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Uncertain]:
@@ -153,20 +143,21 @@ class UncertainAdmin(Told):
         return visible(delivery.recipient)
 
     @admin.display(description="why it is uncertain")
-    def doubt(self, delivery: Uncertain) -> SafeString:
-        return chip("uncertain", delivery.code.replace("_", " "))
+    def doubt(self, delivery: Uncertain) -> str:
+        return delivery.code.replace("_", " ")
 
     @admin.display(description="agent")
     def agent(self, delivery: Uncertain) -> str:
         return delivery.lane.agent.name
 
-    @admin.display(description="stream")
-    def stream(self, delivery: Uncertain) -> str:
-        return delivery.lane.stream.name
-
     @admin.display(description="provider")
     def provider(self, delivery: Uncertain) -> str:
         return delivery.lane.provider
+
+    @admin.display(description="cleared, and its life")
+    def times(self, delivery: Uncertain) -> str:
+        cleared = f"cleared {stamp(delivery.cleared_at)}" if delivery.cleared_at else "never cleared here"
+        return f"{cleared}, expires {stamp(delivery.expires_at)}"
 
 
 def _digest(chosen: Sequence[UUID]) -> str:

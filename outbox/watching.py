@@ -1,6 +1,10 @@
 """What watches over it, in the admin: alarms, and drills of the stop. Nothing here can be changed."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -16,14 +20,21 @@ class KindFilter(ClosedListFilter):
     values = tuple(condition.kind for condition in CONDITIONS)
 
 
+class StandingFilter(admin.SimpleListFilter):
+    title = parameter_name = "standing"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, str]]:
+        return [("open", "open"), ("ended", "ended"), ("untold", "nobody was told")]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        wanted = {"open": Q(ended_at=None), "ended": ~Q(ended_at=None), "untold": Q(told_at=None)}
+        return queryset.filter(wanted.get(self.value() or "", Q()))
+
+
 @admin.register(Alarm)
 class AlarmAdmin(ReadOnly):
     list_display = ("shown_kind", "what", clock("raised_at"), "end", "told")
-    list_filter = (
-        KindFilter,
-        ("ended_at", admin.EmptyFieldListFilter),
-        ("told_at", admin.EmptyFieldListFilter),
-    )
+    list_filter = (StandingFilter, KindFilter)
     search_fields = ("key", "words")
     search_help_text = "Words of an alarm, such as a scope or a domain."
     fields = ("shown_kind", "in_full", "runbook", clock("raised_at"), "end", "told", "tries")
@@ -75,19 +86,19 @@ class DrillAdmin(ReadOnly):
     search_fields = ("scope", "who")
     search_help_text = "A scope, or who did it."
 
-    @admin.display(description="cleared after")
+    @admin.display(description="after")
     def leaked(self, drill: Drill) -> str:
         return f"{drill.after}: THIS MUST BE 0" if drill.after else "0"
 
-    @admin.display(description="order to commit")
+    @admin.display(description="trip")
     def trip(self, drill: Drill) -> str:
         return _seconds(drill.trip_seconds)
 
-    @admin.display(description="to the last answer")
+    @admin.display(description="zero")
     def zero(self, drill: Drill) -> str:
         return _seconds(drill.zero_seconds)
 
-    @admin.display(description="to the last acknowledgement")
+    @admin.display(description="heard")
     def heard(self, drill: Drill) -> str:
         return _seconds(drill.heard_seconds)
 
