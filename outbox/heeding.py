@@ -14,8 +14,10 @@ from typing import Final
 from outbox.outcomes import Phase, Reply, interpret
 from outbox.reasons import Reason
 from outbox.refusals import classify
+from reputation import wording
+from reputation.alignment import by_list
 from reputation.providers import OTHER, family
-from reputation.shaping import Place, Strike, react
+from reputation.shaping import Accusation, Place, Strike, react
 from reputation.shaping_rows import Scope
 
 _OF_THE_RECIPIENT: Final = frozenset({Phase.RCPT, Phase.REPLIED})
@@ -62,6 +64,33 @@ def lost(reply: Reply) -> Lost | None:
     if said.reason in _GONE:
         return Lost.GONE
     return Lost.FULL if said.code == "mailbox_full" else None
+
+
+# X.7.n by which receivers say what they think of our mail: it does not authenticate, or it is unwanted.
+ACCUSATIONS: Final = {**dict.fromkeys((26, 27, 30, 32, 515), "authentication"), 28: "unsolicited"}
+
+
+def accused(domain: str, source: str, recipient: str, reply: Reply) -> Accusation | None:
+    """What a refusal for good says against us; most say nothing of the kind.
+
+    The word of a named family counts for what it names: the pinned ``source``, or ``domain`` at that family. Anybody
+    else is one witness, against the domain itself, or against the source if it stands in the reply.
+    """
+    if reply.code is None or reply.code < 500:
+        return None
+    family_ = family(reply.host) if reply.host else OTHER
+    said = f"{reply.code} {reply.text}"
+    status = wording.status(reply.enhanced, reply.text)
+    rule = ACCUSATIONS.get(status[2], "") if status is not None and status[1] == 7 else ""
+    reaction = react(reply.code, reply.enhanced, reply.text, family_)
+    if reaction is not None and reaction.trip:
+        named = reaction.scope is Scope.SOURCE and source
+        scope = f"source:{source}" if named else f"domain_provider:{domain}/{family_}"
+        return Accusation(scope, rule or "unsolicited", said, family_)
+    if not rule or "gcdp" in wording.words(reply.text):  # Google says: a rule of the customer's own
+        return None
+    scope = f"source:{source}" if source and source in reply.text else f"domain:{domain}"
+    return Accusation(scope, rule, said, "", by_list(recipient.rpartition("@")[2]))
 
 
 def _strikes(domain: str, source: str, reply: Reply, code: int) -> list[Strike | int]:

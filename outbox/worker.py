@@ -31,15 +31,15 @@ from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Limits, Reply, SmtpTransport
 from outbox.dispatch import Pipeline
 from outbox.grouping import Grouped
-from outbox.heeding import Lost, heard, lost
+from outbox.heeding import Lost, accused, heard, lost
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families, judging, reopening, shaping, suppression, tlspolicies, valves
+from reputation import families, judging, reopening, shaping, suppression, tlspolicies, valves, witnesses
 from reputation.fetching import Fetcher
 from reputation.providers import OTHER
 from reputation.resolver import Resolver
-from reputation.shaping import Strike
+from reputation.shaping import Accusation, Strike
 from reputation.tlspolicies import TlsPolicies
 
 logger = logging.getLogger(__name__)
@@ -319,6 +319,8 @@ class Dispatcher:
         if job.claimed.exempt:
             return  # what an agent for trying and loading provokes must not slow the lane it tries
         domain, source = job.standing.domain, job.standing.source_address
+        if said := accused(domain, source, job.claimed.recipient, reply):
+            self._begin(self._conclude(said))
         for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
             self._begin(self._heed(word))
 
@@ -351,10 +353,10 @@ class Dispatcher:
         if settlement.evidence == BAD:
             self._begin(self._conclude())
 
-    async def _conclude(self) -> None:
+    async def _conclude(self, said: Accusation | None = None) -> None:
         """Judge at once what may close a scope; if that fails, the next round does."""
         try:
-            await self._judge(None)
+            await self._judge(said)
         except Exception as error:  # a bug in the rules must not end the rounds, nor the mail
             logger.warning("not judged yet: %s", error, exc_info=not isinstance(error, Error))
 
@@ -421,9 +423,11 @@ def _tended_valves() -> Mapping[shaping.Place, int]:
     return valves.unsettled()
 
 
-def _judge(asked: Sequence[None]) -> list[None]:
+def _judge(asked: Sequence[Accusation | None]) -> list[None]:
+    for said in {said for said in asked if said}:
+        witnesses.hear(said)
     judging.judge()
-    return list(asked)
+    return [None for _ in asked]
 
 
 def _session(pair: tuple[int, object]) -> int:

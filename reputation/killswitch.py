@@ -60,7 +60,8 @@ OPEN: Final = "DELETE FROM reputation_openstop WHERE scope = %(scope)s AND epoch
 
 # What was outcome and conclusion before a resume counts no more: windows begin anew.
 BEGIN_ANEW: Final = """
-WITH gone AS (DELETE FROM reputation_watch WHERE scope = %(scope)s)
+WITH gone AS (DELETE FROM reputation_watch WHERE scope = %(scope)s),
+    unsaid AS (DELETE FROM reputation_witness WHERE scope = %(scope)s)
 UPDATE reputation_judgement SET epoch = %(epoch)s
 WHERE scope = %(scope)s AND strength IN ('strong', 'at_once') AND epoch IS NULL
 """

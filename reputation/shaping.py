@@ -71,6 +71,20 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
+class Accusation:
+    """A refusal that speaks of us: the scope it names, the rule it falls under, and whose word it is.
+
+    ``organisation`` is the registrable domain that said so, or empty if ``family``, a named provider, did.
+    """
+
+    scope: str
+    rule: str  # authentication | unsolicited
+    reply: str
+    family: str
+    organisation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Valve:
     """One ramp's valve. ``until``: closed until then; slow and quiet until then; none if open or on trial."""
 

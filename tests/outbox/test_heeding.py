@@ -2,7 +2,7 @@
 
 import pytest
 
-from outbox.heeding import Lost, heard, lost
+from outbox.heeding import Lost, accused, heard, lost
 from outbox.outcomes import Fault, Phase, Reply
 from reputation.shaping import Place, Strike
 from reputation.shaping_rows import Act
@@ -114,3 +114,41 @@ def test_half_a_success_is_none(said):
 )
 def test_only_a_final_word_about_the_mailbox_loses_it(code, text, phase, how):
     assert lost(reply(code, text, phase=phase, enhanced=text.split()[0])) is how
+
+
+GOOGLE_SAYS = "5.7.26 Your email has been blocked because the sender is unauthenticated."
+UNUSUAL = "5.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "host", "scope", "rule", "whose"),
+    [
+        (550, GOOGLE_SAYS, GMAIL, "domain_provider:agents.acme.test/gmail", "authentication", "gmail"),
+        (550, f"{UNUSUAL} IP address [192.0.2.7].", GMAIL, "source:192.0.2.7", "unsolicited", "gmail"),
+        (550, f"{UNUSUAL} DKIM domain [x].", GMAIL, "domain_provider:agents.acme.test/gmail", "unsolicited", "gmail"),
+        (550, "5.7.515 Access denied, sending domain", "a.olc.protection.outlook.com",
+         "domain_provider:agents.acme.test/microsoft-consumer", "authentication", "microsoft-consumer"),
+        # anybody else is a witness
+        (550, "5.7.26 no SPF", "mx.corp.example", "domain:agents.acme.test", "authentication", "corp.example"),
+        (554, "5.7.28 spam from 192.0.2.7", "mx.corp.example", "source:192.0.2.7", "unsolicited", "corp.example"),
+        # for now, of another thing, or a customer's own rule
+        (450, GOOGLE_SAYS.replace("5.7", "4.7"), GMAIL, None, None, None),
+        (550, "5.1.1 no such user", "mx.corp.example", None, None, None),
+        (550, "5.7.1 blocked", "mx.corp.example", None, None, None),
+        (550, "5.7.26 refused by gcdp rule", GMAIL, None, None, None),
+        (250, "ok", GMAIL, None, None, None),
+        (None, "", GMAIL, None, None, None),
+    ],
+)  # fmt: skip
+def test_what_is_said_against_us_names_a_scope_and_somebody_who_says_it(code, text, host, scope, rule, whose):
+    said = accused(DOMAIN, SOURCE, "grace@mail.corp.example", reply(code, text, host))
+    if scope is None:
+        assert said is None
+        return
+    assert (said.scope, said.rule) == (scope, rule)
+    assert (said.organisation or said.family) == whose
+
+
+def test_an_address_that_is_not_pinned_is_not_closed():
+    said = accused(DOMAIN, "", "grace@corp.example", reply(550, f"{UNUSUAL} IP address [192.0.2.7]."))
+    assert said.scope == "domain_provider:agents.acme.test/gmail"

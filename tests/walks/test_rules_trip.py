@@ -88,12 +88,23 @@ def test_mail_of_an_agent_for_trying_is_never_judged(judged: Installation) -> No
     assert judged.ask("SELECT scope FROM reputation_watch WHERE scope = 'agent:bob'") == []
 
 
+def test_one_refusal_by_a_named_provider_for_what_we_are_closes_the_domain_there(judged: Installation) -> None:
+    scope = "domain_provider:support.acme.test/gmail"
+    send(judged, ["auth@gmail.test"], "r2", "carol")
+    until_closed(judged, scope)
+    assert stops(judged) == {scope}
+    [event] = judged.ask("SELECT who, why FROM reputation_switchevent WHERE scope = %s", scope)
+    assert event.who == "rule:authentication"
+    assert "5.7.26" in event.why
+    judged.resume(scope)
+
+
 def test_a_bad_run_is_closed_and_a_second_one_closes_its_agent(judged: Installation) -> None:
     sent = send_mix(judged, BAD, 600, "r1")
     until_closed(judged, "run:ada/r1")
     assert stops(judged) == {"run:ada/r1"}
     [row] = judged.ask(STRONG, "run:ada/r1")
-    [event] = judged.ask("SELECT * FROM reputation_switchevent")
+    [event] = judged.ask("SELECT * FROM reputation_switchevent WHERE scope = 'run:ada/r1'")
     assert (event.epoch, event.who, event.why) == (row.epoch, f"rule:{row.rule}", row.why)
     assert row.arithmetic["trials"] < 2 * PREDICTED[BAD]
     judged.until_quiet(waiting=["queued"])
