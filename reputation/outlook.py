@@ -62,6 +62,7 @@ class Outlook:
     warming: tuple[Warming, ...]
     closed_until: datetime | None
     _ends: dict[int, datetime | None] = field(default_factory=dict, compare=False)
+    _sent: dict[int, list[int]] = field(default_factory=dict, compare=False)
 
     def at(self, nth: int, of: int | None = None) -> datetime | None:
         """When the ``nth`` recipient accepted from now on would be through; None if not within three years.
@@ -81,7 +82,10 @@ class Outlook:
         )
 
     def _last_of_its_day(self, nth: int, of: int) -> int:
-        ends = list(accumulate(day.sent for day in self.days(of)))
+        """Asked for every draft of a batch: what has been sent in all, by the end of each day, is reckoned once."""
+        if of not in self._sent:
+            self._sent[of] = list(accumulate(day.sent for day in self.days(of)))
+        ends = self._sent[of]
         place = bisect_left(ends, self.waiting + nth)
         return min(ends[place] - self.waiting, of) if place < len(ends) else of
 
