@@ -337,7 +337,7 @@ def _conclude(domain: SendingDomain, began: datetime, now: datetime) -> Checked:
     after = next_state(domain.state, needed.values())
     stamps: dict[str, datetime | None] = {}
     if after == State.VERIFIED:
-        _give_keys(domain)
+        rotation.begin(domain.pk, WHO, now)
         stamps = {"verified_at": now, "degraded_at": None}
     elif after != domain.state:
         stamps = {"degraded_at": now}
@@ -357,15 +357,6 @@ def _may_sign(domain: SendingDomain) -> bool:
     """Whether there is an RSA key that signs, or will: its record, if it is needed, is judged like any other."""
     keys = keyring.keys_of(domain.pk, SigningKey.Algorithm.RSA)
     return keys.exclude(state__in=[keyring.State.RETIRING, keyring.State.REVOKED]).exists()
-
-
-def _give_keys(domain: SendingDomain) -> None:
-    """A verified domain signs: with the first key that the DNS has shown, where it has none yet."""
-    for algorithm in SigningKey.Algorithm:
-        keys = keyring.keys_of(domain.pk, algorithm)
-        first = keys.filter(state=keyring.State.PUBLISHED).order_by("published_at", "pk").first()
-        if first is not None and not keys.filter(state=keyring.State.ACTIVE).exists():
-            keyring.activate(first, WHO, "there was no active key")
 
 
 def next_state(state: str, verdicts: Iterable[str]) -> str:

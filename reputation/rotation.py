@@ -29,6 +29,8 @@ SETTLING: Final = timedelta(hours=1)
 # has taken does. A relay tries for 5 days (RFC 5321 §4.5.4.1); two more for receivers who verify when the mail is read.
 RETIREMENT: Final = timedelta(days=7)
 
+NONE_ACTIVE: Final = "there was no active key"
+
 Act = Callable[[SendingDomain, str, datetime], list[KeyEvent]]
 
 
@@ -50,6 +52,16 @@ def rotate_due(now: datetime) -> list[KeyEvent]:
     """
     old = (key for key in _live(State.ACTIVE) if due(key, key.domain, now))
     return [event for key in old for event in _under_lock(key.domain_id, key.algorithm, now, _succeed)]
+
+
+def begin(domain_id: int, who: str, now: datetime) -> list[KeyEvent]:
+    """Let a domain sign with what the DNS has shown, by each algorithm that has no active key; what was done."""
+    with keyring.locked(domain_id) as domain:
+        return [
+            event
+            for algorithm in SigningKey.Algorithm
+            for event in _first(domain, algorithm, By(who, NONE_ACTIVE, now))
+        ]
 
 
 def due(active: SigningKey, domain: SendingDomain, now: datetime) -> bool:
@@ -99,19 +111,26 @@ def _succeed(domain: SendingDomain, algorithm: str, now: datetime) -> list[KeyEv
 
 
 def _hand_over(domain: SendingDomain, algorithm: str, now: datetime) -> list[KeyEvent]:
-    """Switch from a key that is due to the one published longest; at once where no key is active.
-
-    The first key need not settle: nobody has asked for its name, so nobody remembers that it was missing.
-    """
+    """Switch from a key that is due to the one published longest."""
     keys = keyring.keys_of(domain.pk, algorithm)
-    active, ready = keys.filter(state=State.ACTIVE).first(), keys.filter(state=State.PUBLISHED)
-    if active is not None:
-        ready = ready.filter(published_at__lte=now - SETTLING) if due(active, domain, now) else ready.none()
-    successor = ready.order_by("published_at").first()
-    if successor is None:
+    active = keys.filter(state=State.ACTIVE).first()
+    if active is None:
+        return _first(domain, algorithm, By(WHO, NONE_ACTIVE, now))
+    settled = keys.filter(state=State.PUBLISHED, published_at__lte=now - SETTLING)
+    return _longest(settled, By(WHO, f"{active.selector} is due", now)) if due(active, domain, now) else []
+
+
+def _first(domain: SendingDomain, algorithm: str, by: By) -> list[KeyEvent]:
+    """Where no key is active, at once: nobody has asked for the first one's name, or remembers that it was missing."""
+    keys = keyring.keys_of(domain.pk, algorithm)
+    if keys.filter(state=State.ACTIVE).exists():
         return []
-    why = f"{active.selector} is due" if active else "there was no active key"
-    return keyring.take_over(successor, [Kind.ACTIVATED], By(WHO, why, now))
+    return _longest(keys.filter(state=State.PUBLISHED), by)
+
+
+def _longest(ready: QuerySet[SigningKey], by: By) -> list[KeyEvent]:
+    successor = ready.order_by("published_at", "pk").first()
+    return keyring.take_over(successor, [Kind.ACTIVATED], by) if successor else []
 
 
 def _revoke_old(domain: SendingDomain, algorithm: str, now: datetime) -> list[KeyEvent]:
