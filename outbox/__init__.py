@@ -23,6 +23,14 @@ Back, from a bounce to what follows from it::
     ledger       the signal, the move it testifies, the event; then reputation.feedback and reputation.suppression
     quarantine   what no parser understands, and what is written to people
 
+Watching over it::
+
+    pulse        is mail going out: lateness, the last dot, doubt, workers
+    conditions   what a person is woken for, each with its words
+    alarms       raised while a condition holds, told until told (vigil: who keeps watch; pager: the edge)
+    doubt        what was uncertain, or is after a restore, and what a person decides
+    drill        a rehearsed stop, measured
+
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
 would happen, ``tasks`` is Celery's thin shell, ``desk`` and ``desk_switch`` hold the pages for people, ``metrics``
