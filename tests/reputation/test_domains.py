@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -596,6 +597,15 @@ def test_verify_says_how_each_record_stands_and_fails_unless_all_is_right(dns: D
     assert f"right     rp.{NAME} MX" in said
     with pytest.raises(CommandError, match="no sending domain"):
         call_command("verify", "other.acme.test")
+
+
+def test_whoever_ends_the_watch_is_told_what_is_not_right_yet(dns: Dns, monkeypatch: Any) -> None:
+    enrol()
+    monkeypatch.setattr(
+        "reputation.management.commands.verify.time.sleep", Mock(side_effect=KeyboardInterrupt)
+    )
+    with pytest.raises(CommandError, match=f"Not as it must be: {NAME}"):
+        call_command("verify", NAME, "--watch")
 
 
 def test_verify_watches_until_all_is_right(dns: Dns, monkeypatch: Any) -> None:

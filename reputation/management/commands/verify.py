@@ -27,9 +27,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = self._wanted(options["domain"])
         while unready := [domain for domain in wanted if not self._verify(domain)]:
-            if not options["watch"]:
+            if not (options["watch"] and _rested()):
                 raise CommandError(f"Not as it must be: {', '.join(domain.name for domain in unready)}.")
-            time.sleep(WATCH_SECONDS)
             wanted = unready
 
     def _wanted(self, name: str | None) -> list[SendingDomain]:
@@ -56,3 +55,12 @@ class Command(BaseCommand):
         self.stdout.write(f"  {row.verdict:<10}{row.name} {row.type}{optional}")
         for line in textwrap.wrap(row.words, WIDTH):
             self.stdout.write(f"            {line}")
+
+
+def _rested() -> bool:
+    """Wait for the next look; False if somebody pressed Ctrl-C."""
+    try:
+        time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        return False
+    return True
