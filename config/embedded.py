@@ -44,7 +44,7 @@ from config.wheel import (
     write_private,
 )
 
-SUPERUSER, OWNER, APP, DATABASE = "postgres", "outbox_owner", "outbox_app", "outbox"
+SUPERUSER, OWNER, APP, SWITCH, DATABASE = "postgres", "outbox_owner", "outbox_app", "outbox_switch", "outbox"
 SOCKET_PATH_LIMIT = 90  # sockaddr_un holds 104 bytes on the BSDs, less the 15 of "/.s.PGSQL.65535"
 START_SECONDS, START_ATTEMPTS, STOP_SECONDS = 60, 5, 30
 
@@ -57,6 +57,7 @@ HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
 # Hot tables are updated in place a few times a row and read by partial indexes: vacuum early and fast.
 SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
+    "reserved_connections": "5",  # for the kill switch, when everybody else has used theirs up
     "max_locks_per_transaction": "256",  # partitions by the month, several tables of them
     "unix_socket_permissions": "0700",
     "synchronous_commit": "on",
@@ -84,11 +85,15 @@ QUICK_PASSWORDS = ["-c", "scram_iterations=1"]  # of a throw-away cluster: each 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Urls:
-    """Connection URLs of one database: `owner` migrates, `app` runs the product, `superuser` administers."""
+    """Connection URLs of one database: `owner` migrates, `app` runs the product, `superuser` administers.
+
+    `switch` is `app` with the right to reserved connections; a cluster made before there was one has `app` for it.
+    """
 
     owner: str
     app: str
     superuser: str
+    switch: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,7 +140,8 @@ class Cluster:
         except FileNotFoundError:
             raise EmbeddedError(f"there is no cluster in {self.home} yet: run `make run`") from None
         where = urlencode({"host": str(self.socket_dir), "port": self.port or 5432}, quote_via=quote, safe="")
-        return Urls(*(f"postgresql://{r}:{words[r]}@/{database}?{where}" for r in (OWNER, APP, SUPERUSER)))
+        roles = (OWNER, APP, SUPERUSER, SWITCH if SWITCH in words else APP)
+        return Urls(*(f"postgresql://{role}:{words[role]}@/{database}?{where}" for role in roles))
 
     def running_pid(self) -> int | None:
         """The postmaster's process id, or None if none of ours runs here (a stale lock file is no server)."""
@@ -214,7 +220,7 @@ class Cluster:
         user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         fresh = self.home / f"data.new-{os.getpid()}"
         server_folder(fresh, user)
-        words = {role: secrets.token_urlsafe(24) for role in (SUPERUSER, OWNER, APP)}
+        words = {role: secrets.token_urlsafe(24) for role in (SUPERUSER, OWNER, APP, SWITCH)}
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         sync = [] if self.durable else ["--no-sync"]
         # initdb's own pg_hba.conf, which trusts, is never served: the server is given ours.
@@ -328,6 +334,7 @@ def _roles(words: Mapping[str, str]) -> str:
             f"ALTER ROLE {SUPERUSER} PASSWORD '{words[SUPERUSER]}'",
             f"CREATE ROLE {OWNER} LOGIN PASSWORD '{words[OWNER]}'",
             f"CREATE ROLE {APP} LOGIN PASSWORD '{words[APP]}'",
+            f"CREATE ROLE {SWITCH} LOGIN PASSWORD '{words[SWITCH]}' IN ROLE {APP}, pg_use_reserved_connections",
             f"CREATE DATABASE {DATABASE} OWNER {OWNER}",
             f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
             f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO {APP}",

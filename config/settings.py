@@ -106,7 +106,7 @@ AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5)
 DATABASE_URL = text("DATABASE_URL", "postgresql:///outbox")
 DATABASES = {"default": database(DATABASE_URL)}
 if AO_SWITCH:
-    own = database(text("AO_SWITCH_DATABASE_URL", DATABASE_URL))
+    own = database(text("AO_SWITCH_DATABASE_URL", "") or DATABASE_URL)
     DATABASES = {"default": kept(own, AO_SWITCH_CONNECTIONS)}
 if "DATABASE_OWNER_URL" in os.environ:
     DATABASES["owner"] = database(text("DATABASE_OWNER_URL")) | {"TEST": {"MIRROR": "default"}}

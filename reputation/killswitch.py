@@ -40,10 +40,12 @@ LIMIT_WAIT: Final = f"SET LOCAL lock_timeout = '{PATIENCE}'"
 
 EXCLUDE_CLEARANCE: Final = "SELECT pg_advisory_xact_lock(20559, 1)"
 
+# Not of another role (the switch's own): there a transaction that hangs is ended by its own time limit.
 END_HOLDERS: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_locks
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity AS a USING (pid)
 WHERE locktype = 'advisory' AND classid = 20559 AND objid = 1 AND objsubid = 2 AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()
+  AND pg_has_role(a.usesysid, 'USAGE')
 """
 
 RECORD: Final = """

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: made once, found again after every crash, closed to others."""
 
+import contextlib
 import json
 import os
 import signal
@@ -36,6 +37,21 @@ def test_it_is_postgresql_18_with_two_roles_and_the_owner_owns_the_database(clus
     owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'outbox'"
     assert ask(urls.owner, owner) == "outbox_owner"
     assert ask(urls.owner, "SELECT count(*) FROM pg_roles WHERE rolsuper") == 1
+
+
+def test_the_switch_still_connects_when_all_ordinary_connections_are_used_up(cluster: Cluster) -> None:
+    urls = cluster.urls()
+    with contextlib.ExitStack() as taken:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                taken.enter_context(psycopg.connect(urls.app))
+        with pytest.raises(psycopg.OperationalError, match="reserved for roles with privileges"):
+            psycopg.connect(urls.app)
+        assert ask(urls.switch, "SELECT pg_has_role('outbox_app', 'USAGE')") is True
+    with psycopg.connect(urls.switch) as mine:
+        end = f"SELECT pg_terminate_backend({mine.info.backend_pid})"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):  # what killswitch.END_HOLDERS leaves alone
+            ask(urls.app, end)
 
 
 def test_the_application_may_not_create_tables(cluster: Cluster) -> None:

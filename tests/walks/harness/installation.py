@@ -402,6 +402,7 @@ def environment(urls: Urls, folder: Path) -> dict[str, str]:
         "PORT": str(port),
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "AO_SWITCH_PORT": str(switch_port),
+        "AO_SWITCH_DATABASE_URL": urls.switch,
         "AO_SWITCH_URL": f"http://127.0.0.1:{switch_port}",
         "AO_NAMESERVERS": "127.0.0.1:9",
         "AO_RETURNS": f"127.0.0.1:{free_port()}",
