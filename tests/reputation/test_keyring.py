@@ -359,6 +359,13 @@ def test_the_command_forces_only_with_a_reason(domain: SendingDomain) -> None:
     assert states(domain)[key.selector] == "active"
 
 
+def test_who_revokes_the_last_key_is_told_that_nothing_is_sent_any_more(domain: SendingDomain) -> None:
+    said = keys("revoke", domain.name, "--selector", FIRST, "--why", "leaked")
+    assert (
+        f"nothing is accepted or sent from it until one is. Next: manage.py keys make {domain.name}" in said
+    )
+
+
 @pytest.mark.parametrize("action", ["make", "activate", "revoke"])
 def test_the_command_wants_a_domain_that_is_there(domain: SendingDomain, action: str) -> None:
     for name in ([], ["elsewhere.test"]):

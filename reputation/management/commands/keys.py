@@ -80,7 +80,17 @@ def _revoke(command: Command, options: Mapping[str, Any]) -> None:
         raise CommandError(f"{key} is revoked already.")
     command.say([*_told(key), "Take its record out of the DNS."])
     active = keyring.keys_of(key.domain_id, key.algorithm).filter(state=State.ACTIVE).first()
-    command.say([f"{active} signs now." if active else f"No {key.algorithm} key of {key.domain} is active."])
+    command.say([f"{active} signs now." if active else _unsigned(key)])
+
+
+def _unsigned(key: SigningKey) -> str:
+    """What follows where no key of its algorithm is active any more."""
+    words = f"No {key.algorithm} key of {key.domain} is active"
+    if key.algorithm != SigningKey.Algorithm.RSA:
+        return f"{words}."
+    return (
+        f"{words}: nothing is accepted or sent from it until one is. Next: manage.py keys make {key.domain}"
+    )
 
 
 def _rotate(command: Command, options: Mapping[str, Any]) -> None:
