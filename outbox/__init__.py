@@ -34,5 +34,6 @@ Watching over it::
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
 would happen, ``tasks`` is Celery's thin shell, ``desk`` and ``desk_switch`` hold the pages for people, ``metrics``
-what machines want to know. Imports run ``config -> outbox -> reputation``, never upward.
+what machines want to know; ``desk_reopen`` ends a stop: ``recheck`` looks again at what waits, ``purging`` throws it
+away. Imports run ``config -> outbox -> reputation``, never upward.
 """

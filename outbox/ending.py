@@ -16,13 +16,15 @@ from reputation.models import OpenStop, Purge, Reopening
 from reputation.reopening import Proposal
 from reputation.switchlog import Happening
 
+LATER: Final = "wait for those that go first"
+BEHIND_GLASS: Final = "wait until another person confirms it"
 # What became of those looked at again, in the order they are told.
 FATES: Final = {
     "expired": "were too old",
     "suppressed": "may not be mailed any more",
     "cancelled": "were of cancelled runs",
     "held": "are held: their domain or agent may not send",
-    "later": "wait for those that go first",
+    "later": LATER,
 }
 
 
@@ -35,7 +37,8 @@ class Told:
     @property
     def fates(self) -> list[tuple[int, str]]:
         """How many, and what became of them."""
-        return [(self.row.fates[fate], words) for fate, words in FATES.items() if self.row.fates.get(fate)]
+        found = [(self.row.fates[fate], words) for fate, words in FATES.items() if self.row.fates.get(fate)]
+        return [(n, BEHIND_GLASS if words == LATER and self.row.glass else words) for n, words in found]
 
     @property
     def under_way(self) -> bool:

@@ -9,6 +9,7 @@ Guarantees: batches are short transactions that end with how far they came, so a
 no two do the same; a trip meanwhile keeps the scope closed; nothing is due before the scope opens.
 """
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +23,10 @@ from outbox import alarm, ledger
 from outbox.ledger import Staging
 from outbox.lifecycle import CODES, Status
 from reputation import reopening, rewarming, sql, suppression
-from reputation.models import Reopening
 from reputation.killswitch import NotTripped
+from reputation.models import Reopening
 
-# So long a request or a tick goes on: a few hundred deliveries; more is for the ticks that follow.
+# After so long a request or a tick finds no further page; more is for the ticks that follow.
 IN_REQUEST: Final = 1.5
 IN_TICK: Final = 0.5
 
@@ -108,6 +109,9 @@ UPDATE reputation_reopening SET cuts = %(cuts)s::jsonb, last = NULL
 WHERE id = %(id)s AND cuts IS NULL AND state = 'checking' AND last IS NOT DISTINCT FROM %(last)s
 """
 
+TRY_ALONE: Final[LiteralString] = "SELECT pg_try_advisory_lock(20559, 3) AS ours"
+NO_LONGER_ALONE: Final[LiteralString] = "SELECT pg_advisory_unlock(20559, 3)"
+
 HORIZON: Final[LiteralString] = "SELECT coalesce(%s::timestamptz, ao_now()) + %s::interval AS at"
 
 
@@ -116,7 +120,7 @@ def advance(key: int, seconds: float = IN_REQUEST) -> Reopening:
     until = time.monotonic() + seconds
     reopening.refute()
     row = Reopening.objects.get(pk=key)
-    while row.state == Reopening.State.CHECKING and time.monotonic() < until and _go_on(row, until):
+    while row.state == Reopening.State.CHECKING and time.monotonic() < until and _go_on(row):
         row.refresh_from_db()
     row.refresh_from_db()
     return row
@@ -125,18 +129,30 @@ def advance(key: int, seconds: float = IN_REQUEST) -> Reopening:
 def tend(seconds: float = IN_TICK) -> None:
     """Close what nobody confirmed, give up what was tripped again, and go on with every reopening a little."""
     reopening.close_unconfirmed()
-    for row in Reopening.objects.filter(state=Reopening.State.CHECKING).order_by("pk"):
-        advance(row.pk, seconds)
+    with alone() as ours:
+        for row in Reopening.objects.filter(state=Reopening.State.CHECKING).order_by("pk") if ours else ():
+            advance(row.pk, seconds)
 
 
-def _go_on(row: Reopening, until: float) -> bool:
+@contextlib.contextmanager
+def alone() -> Iterator[bool]:
+    """Whether no other process tends now: two would read the same page, and one of them in vain."""
+    ours = bool(sql.one(TRY_ALONE).ours)
+    try:
+        yield ours
+    finally:
+        if ours:
+            sql.rows(NO_LONGER_ALONE)
+
+
+def _go_on(row: Reopening) -> bool:
     """One step of it; whether there may be more to do at once."""
     if row.of is None:
         return _counted(row)
     looking = row.cuts is None
     page = _page(row) if looking or _stages(row) else []
     if page:
-        return _walk(row, page, _looked if looking else _staged, until)
+        return _walk(row, page, _looked if looking else _staged)
     return _cut(row) if looking else _opened(row)
 
 
@@ -162,8 +178,8 @@ def _page(row: Reopening) -> list[sql.Row]:
 Work = Callable[[Reopening, Sequence[sql.Row]], Mapping[str, int]]
 
 
-def _walk(row: Reopening, page: Sequence[sql.Row], work: Work, until: float) -> bool:
-    """As many batches of a page as there is time for; False if somebody else is at it, or it was given up."""
+def _walk(row: Reopening, page: Sequence[sql.Row], work: Work) -> bool:
+    """A page to its end, since it was dear to find; False if somebody else is at it, or it was given up."""
     looking, last = row.cuts is None, row.last
     fates: Counter[str] = Counter(row.fates)
     for batch in _batches(page):
@@ -174,8 +190,8 @@ def _walk(row: Reopening, page: Sequence[sql.Row], work: Work, until: float) -> 
             last = batch[-1].id
             came = {"id": row.pk, "last": last, "looked": len(batch) if looking else 0}
             sql.count(CAME, came | {"fates": orjson.dumps(fates).decode()})
-        if reopening.refute() or time.monotonic() > until:
-            break
+        if reopening.refute():
+            return False
     return True
 
 

@@ -13,7 +13,8 @@ What comes back::
 
     valves       replies slow, close and reopen what they name (shaping, pure; its rows are data)
     feedback     a bounce or a complaint counts against the day's ramps
-    killswitch   trip and resume scopes, which are opaque (kind, key) pairs; reopening asks who may, switchlog tells
+    killswitch   trip and resume scopes, which are opaque (kind, key) pairs; reopening asks who may, switchlog tells,
+                 rewarming lets ramps begin lower after it
 
 A sending domain's life::
 

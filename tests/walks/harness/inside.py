@@ -125,6 +125,24 @@ def resume(scope: str) -> Switched:
     return done
 
 
+def reopen(scope: str, why: str = "a test") -> None:
+    """Begin to open a scope in steps, as its page does; workers go on with it."""
+    from outbox import recheck
+    from reputation import reopening
+    from reputation.models import OpenStop
+
+    row = reopening.ask(OpenStop.objects.get(pk=scope), who="omar", why=why)
+    assert row
+    recheck.advance(row.pk, 0)
+
+
+def suppress(addresses: Sequence[str]) -> None:
+    """They complained."""
+    from reputation import suppression
+
+    suppression.suppress([suppression.complaint(address, "walk") for address in addresses])
+
+
 def ring() -> None:
     """Kick a worker, at once."""
     from celery import current_app
