@@ -12,7 +12,9 @@ What outbox asks, on the way out::
 What comes back::
 
     valves       replies slow, close and reopen what they name (shaping, pure; its rows are data)
-    feedback     a bounce or a complaint counts against the day's ramps
+    feedback     a bounce or a complaint counts against the day's ramps, and is evidence
+    judging      evidence is weighed once: gathering, windows, rules, rates (pure) say what it proves; then it trips
+    witnesses    what a server says against us on our own connection
     killswitch   trip and resume scopes, which are opaque (kind, key) pairs; reopening asks who may, switchlog tells,
                  rewarming lets ramps begin lower after it
 

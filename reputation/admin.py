@@ -8,7 +8,7 @@ did is only shown. Refuses nothing by itself: ``forms`` does.
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from reputation import admin_domains, admin_organisations, admin_suppressions
+from reputation import admin_domains, admin_organisations, admin_rules, admin_suppressions
 from reputation.admin_ramps import FamilyFilter
 from reputation.forms import DAYS, ProviderSuffixForm, RouteForm, StreamForm
 from reputation.models import KnownDomain, OpenStop, ProviderSuffix, Route, Stream, SwitchEvent
@@ -17,6 +17,7 @@ from reputation.viewing import FixedOnce, ModelAdmin, ReadOnly, block, chip, clo
 __all__ = [
     "admin_domains",
     "admin_organisations",
+    "admin_rules",
     "admin_suppressions",
 ]  # importing them registers their pages
 

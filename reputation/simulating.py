@@ -22,7 +22,7 @@ from reputation.rules import Numbers
 
 SEED: Final = 20559
 LIFE: Final = 100_000
-LIVES: Final = 200
+LIVES: Final = 100
 SHORT: Final = 50  # recipients a run is given unless a person gives it more
 SHORT_RUNS: Final = 10_000
 BAD_MIXES: Final = 500
@@ -56,6 +56,14 @@ class Consequences:
     bad_median: float
     missed: float
     list_mean: float
+
+    @property
+    def false_runs_of_1000(self) -> float:
+        return 1000 * self.false_runs
+
+    @property
+    def missed_percent(self) -> float:
+        return 100 * self.missed
 
 
 @lru_cache(maxsize=256)
