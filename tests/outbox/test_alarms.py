@@ -442,7 +442,7 @@ def test_a_person_sees_what_is_open_and_that_nobody_watches(capsys: pytest.Captu
     call_command("alarms")
     said = capsys.readouterr().out
     assert "weak_evidence bounces run:ada/r-1" in said
-    assert "NOT TOLD" in said
+    assert "told to nobody" in said
     assert "runbook.md#weak-evidence" in said
     assert "NOBODY" not in said
     Vigil.objects.update(judged_at=AGO)

@@ -10,7 +10,9 @@ def test_a_drill_measures_time_to_zero_and_leaves_nothing_behind(here: Installat
     here.worker(children=2)
     bystander = here.post("ok.ada@corp.test")
     words = ("--stream", STREAM, "--to", "ok.canary@corp.test", "--messages", "800")
-    print(here.manage("drill", *words).said())
+    said = here.manage("drill", *words).said()
+    print(said)
+    assert "could not kick" not in said
     [drill] = here.ask("SELECT * FROM outbox_drill")
     assert (drill.scope, drill.messages, drill.after) == (f"stream:{STREAM}", 800, 0)
     assert drill.workers == len(here.sessions()) >= 1

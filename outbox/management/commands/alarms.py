@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from outbox import alarms, pager
-from outbox.models import Vigil
+from outbox.models import Alarm, Vigil
 from reputation.viewing import stamp
 
 TEST = "This is a test of the pager: nothing is wrong."
@@ -27,10 +27,7 @@ class Command(BaseCommand):
             return
         seen = alarms.watch()
         for alarm in seen.alarms:
-            told = (
-                f"told {stamp(alarm.told_at)}" if alarm.told_at else f"NOT TOLD ({alarm.said or 'not yet'})"
-            )
-            self.stdout.write(f"{alarm.kind} {alarm.key} since {stamp(alarm.raised_at)}, {told}")
+            self.stdout.write(f"{alarm.kind} {alarm.key} since {stamp(alarm.raised_at)}, {_told(alarm)}")
             self.stdout.write(f"  {alarm.words}\n  {alarms.runbook(alarm.kind)}")
         if not seen.alarms:
             self.stdout.write("No alarm is open.")
@@ -49,6 +46,14 @@ class Command(BaseCommand):
         self.stdout.write(
             "The pager took it." + (" So did the heartbeat." if settings.AO_HEARTBEAT_URL else "")
         )
+
+
+def _told(alarm: Alarm) -> str:
+    if alarm.told_at:
+        return f"told {stamp(alarm.told_at)}"
+    return (
+        f"NOT TOLD: {alarm.said or 'not yet'}" if alarms.has_pager() else "told to nobody: there is no pager"
+    )
 
 
 def _watched(vigil: Vigil | None) -> str:
