@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Q
-
-from outbox import knocks, recipients
+from outbox import knocks, recipients, scopes
 from outbox.knocks import Knocking
-from outbox.models import Agent
 from outbox.panels import bars, glance
 from outbox.recipients import HOURS, Relayed
 from reputation import evidence
 from reputation.evidence import Judged
-from reputation.models import Kind
 from reputation.switchlog import Happening, by_rule
 
 AGENTS: Final = 200
@@ -46,7 +42,7 @@ class Followup:
 def followup_of(happening: Happening) -> Followup:
     """What follows the stop that a trip or resume belongs to."""
     first = happening.first
-    agents = glance(lambda: agents_of(first.scope), "agents")
+    agents = glance(lambda: _agents(first.scope), "agents")
     return Followup(
         by_rule=by_rule(first.who),
         judged=glance(lambda: evidence.behind(first.pk), "judgements"),
@@ -56,17 +52,7 @@ def followup_of(happening: Happening) -> Followup:
     )
 
 
-def agents_of(scope: str) -> list[int]:
-    """The agents that a scope is made of; none of a scope that names no agents."""
-    kind, _, name = scope.partition(":")
-    wanted = {
-        "agent": Q(name=name),
-        "run": Q(name=name.partition("/")[0]),
-        "stream": Q(stream__name=name),
-        "domain": Q(stream__domain__name=name),
-        "agents": Q(stream__kind=Kind.AGENTS),
-        "all": Q(),
-    }
-    if kind not in wanted:
-        return []
-    return list(Agent.objects.filter(wanted[kind]).order_by("pk").values_list("pk", flat=True)[:AGENTS])
+def _agents(scope: str) -> list[int]:
+    """The keys of the agents that a scope is made of; none where it names no agents."""
+    found = scopes.agents_of(scope)
+    return [] if found is None else list(found.order_by("pk").values_list("pk", flat=True)[:AGENTS])

@@ -21,11 +21,12 @@ from datetime import UTC, datetime
 from typing import Final, LiteralString
 
 from django.db import Error, InterfaceError, OperationalError, connection
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from outbox.models import Agent, ApiKey
 from outbox.problems import Refused, refused
+from outbox.scopes import agents_of
 from reputation import sql
 
 logger = logging.getLogger(__name__)
@@ -152,18 +153,13 @@ def revoke(key_id: int) -> bool:
 
 
 def of_scope(scope: str) -> list[ApiKey]:
-    """The keys of the agents that a scope is made of, open ones first; none of a scope that names no agents."""
-    kind, _, name = scope.partition(":")
-    agents = {
-        "agent": Q(agent__name=name),
-        "run": Q(agent__name=name.partition("/")[0]),
-        "stream": Q(agent__stream__name=name),
-        "domain": Q(agent__stream__domain__name=name),
-    }
-    if kind not in agents:
+    """Keys of the agents that a scope is made of, open ones first, last used first; none where it names no agents."""
+    agents = agents_of(scope)
+    if agents is None:
         return []
-    found = ApiKey.objects.filter(agents[kind]).select_related("agent").defer("secret_hash")
-    return list(found.order_by(F("revoked_at").desc(nulls_first=True), "-last_used_at", "pk")[:KEYS_SHOWN])
+    found = ApiKey.objects.filter(agent__in=agents).select_related("agent").defer("secret_hash")
+    used = F("last_used_at").desc(nulls_last=True)
+    return list(found.order_by(F("revoked_at").desc(nulls_first=True), used, "pk")[:KEYS_SHOWN])
 
 
 def in_use(agents: Iterable[int], most: int) -> dict[int, list[ApiKey]]:

@@ -34,9 +34,15 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.TLS: "The line was not safe enough for them. Check the route's TLS; stop the route if all of it fails.",
     Reason.DNS: "A look-up failed, which may pass. Nothing to do unless it lasts.",
     Reason.NETWORK: "Nobody answered, which may pass. If all providers say so, look at port 25.",
-    Reason.SYSTEM: "Their server is busy or broken. It is tried again by itself.",
+    Reason.SYSTEM: "It is tried again by itself.",
     Reason.EXPIRED: "A later server gave up. Nothing to do.",
     Reason.UNKNOWN: "It says no more than this. Read the reply; if many say it, stop the stream and ask the provider.",
+}
+
+# Codes that say more than their reason does.
+ADVICE_BY_CODE: Final[Mapping[str, str]] = {
+    "greylisted": "Normal with strangers: it is tried again by itself.",
+    "recipient_busy": "One mailbox gets too much, from whomever: it is tried again by itself.",
 }
 
 
@@ -46,5 +52,6 @@ def meaning(reply_code: int | None, reply: str) -> str:
         return ""
     told = refusals.classify(reply_code, None, reply)
     again = "For good" if reply_code >= FOR_GOOD else "For now"
-    sentences = (f"{again}: {told.why}.", BLAMED.get(told.about, ""), ADVICE.get(told.reason, ""))
+    advice = ADVICE_BY_CODE.get(told.code) or ADVICE.get(told.reason, "")
+    sentences = (f"{again}: {told.why}.", BLAMED.get(told.about, ""), advice)
     return " ".join(filter(None, sentences))

@@ -7,14 +7,25 @@ recipient's domain, a source address, a cluster) are taken as they are.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from django.db.models import F, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from outbox.models import Agent, Lane, Run
 from reputation.killswitch import scope_of
-from reputation.models import Route, SendingDomain, Stream
+from reputation.models import Kind, Route, SendingDomain, Stream
 
 SHOWN: Final = 10
+
+
+# kind -> the agents that a scope of it is made of; kinds that are left out name none
+AGENTS: Final[Mapping[str, Callable[[str], Q]]] = {
+    "agent": lambda key: Q(name=key),
+    "run": lambda key: Q(name=key.partition("/")[0]),
+    "stream": lambda key: Q(stream__name=key),
+    "domain": lambda key: Q(stream__domain__name=key),
+    "agents": lambda _key: Q(stream__kind=Kind.AGENTS),
+    "all": lambda _key: Q(),
+}
 
 
 class NoSuchScope(LookupError):
@@ -58,6 +69,12 @@ def named(kind: str, key: str) -> str:
     elif kind in NAMES:
         _check(kind, key)
     return scope
+
+
+def agents_of(scope: str) -> QuerySet[Agent] | None:
+    """The agents that a scope is made of, or None where it names no agents."""
+    kind, _, key = scope.partition(":")
+    return Agent.objects.filter(AGENTS[kind](key)) if kind in AGENTS else None
 
 
 def _only_run(key: str) -> str:

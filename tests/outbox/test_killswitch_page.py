@@ -295,6 +295,7 @@ def test_the_last_drill_is_shown(rita: Client) -> None:
             ("For good: several authentication", "About us", "Stop the stream now"),
         ),
         (421, "4.7.28 unusual rate", ("For now: an unusual rate", "About us", "Too much too fast")),
+        (451, "4.7.1 greylisted, try again later", ("For now: greylisted", "tried again by itself")),
         (250, "2.0.0 OK", ()),
         (None, "", ()),
     ],
@@ -540,6 +541,17 @@ def test_keys_are_revoked_beside_the_stop(rita: Client, ada: Agent) -> None:
     with pytest.raises(Exception, match="no valid key"):
         keys.authenticate(f"Bearer {text}")
     assert LogEntry.objects.get().user.username == "rita"
+
+
+def test_a_wide_stop_lists_the_keys_that_were_used_last(rita: Client, ada: Agent) -> None:
+    keys.authenticate(f"Bearer {factories.key(ada, name='loud')}")
+    factories.key(ada, name="silent")
+    receipts = factories.stream("receipts", "mail.acme.test", kind="transactional")
+    factories.key(factories.agent("robot", stream=receipts), name="robots")
+    told = shown(rita.get(f"/killswitch/{stopped(rita, 'agents')}/"))
+    assert told.index("loud") < told.index("silent")
+    assert "robots" not in told
+    assert "robots" in shown(rita.get(f"/killswitch/{stopped(rita, 'all', sure='all')}/"))
 
 
 def test_there_is_no_page_of_what_never_happened(rita: Client) -> None:
