@@ -24,6 +24,7 @@ NOUNS: Final = {
     "reopening": "resumes in steps",
     "purge": "purges",
     "judgement": "conclusions of rules",
+    "uncertain": "what became of uncertain deliveries",
     "login": "log-ins",
     "admin": "the admin",
     "membership": "who belongs to a group",

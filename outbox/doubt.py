@@ -5,7 +5,7 @@ and why, on the database's clock, in short transactions. Refuses to send again w
 late answer or another person settled meanwhile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, LiteralString
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from outbox import statements
+from outbox import audit, statements
 from outbox.ledger import NEVER
 from reputation import sql
 
@@ -128,9 +128,15 @@ def _decide(page: Sequence[UUID], word: Word, actor: str, note: str) -> int:
     given = {"ids": list(page), "actor": actor, "note": note}
     with transaction.atomic():
         if word in COUNTED:
-            return len(sql.rows(COUNT_AS, given | {"status": COUNTED[word]}))
-        moved = sql.rows(SEND_AGAIN, given)
-        lanes = {row.lane_id: row.due for row in moved}
-        if lanes:
-            sql.count(statements.WAKE, [list(lanes), list(lanes.values())])
+            moved = sql.rows(COUNT_AS, given | {"status": COUNTED[word]})
+        else:
+            moved = sql.rows(SEND_AGAIN, given)
+            _wake({row.lane_id: row.due for row in moved})
+        if moved:
+            audit.write(actor, f"uncertain.{word}", "deliveries", moved=len(moved), why=note)
     return len(moved)
+
+
+def _wake(lanes: Mapping[int, datetime]) -> None:
+    if lanes:
+        sql.count(statements.WAKE, [list(lanes), list(lanes.values())])

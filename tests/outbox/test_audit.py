@@ -17,7 +17,8 @@ from django.db import connections, transaction
 from django.test import Client, override_settings
 
 from config.embedded import Urls
-from outbox import audit, intake, keys, ledger, sessions
+from outbox import audit, doubt, intake, keys, ledger, sessions
+from outbox.doubt import Word
 from outbox.keys import authenticate
 from outbox.models import Agent, ApiKey, Audit, AuditLook, Delivery, Endpoint
 from outbox.payloads import parse_draft
@@ -291,6 +292,21 @@ def test_mail_is_accepted_claimed_and_settled_without_it() -> None:
     assert written()[before:] == []
 
 
+def test_what_a_person_decides_of_uncertain_deliveries_is_written() -> None:
+    text = factories.key(Agent.objects.get(name="ada"))
+    draft = parse_draft(
+        {"to": ADDRESS, "subject": "Hi", "text": "Hi"}, now=datetime.now(UTC), idempotency_key=None
+    )
+    intake.accept([draft], authenticate(f"Bearer {text}"), request_id="r", base_url="https://ao.test")
+    assert doubt.restored("root", "restored") == 1
+    found = [Delivery.objects.get().pk]
+    for _ in range(2):  # the second time there is nothing left to decide
+        doubt.decide(found, Word.LOST, actor="rita", note="not in their log")
+    assert [row for row in written() if row[1].startswith("uncertain.")] == [
+        ("rita", "uncertain.lost", "deliveries")
+    ]
+
+
 def test_no_address_and_no_secret_gets_in() -> None:
     row, text = keys.issue(Agent.objects.get(name="ada"), "agent", ["send"])
     suppressed()
@@ -497,7 +513,10 @@ def test_an_act_under_way_does_not_make_others_wait() -> None:
         thread.start()
         assert done.wait(30)
     thread.join()
-    assert [row[1] for row in written()] == ["switch.trip", "agent.changed"]
+    assert [*Audit.objects.order_by("pk").values_list("pk", "act")] == [
+        (1, "switch.trip"),
+        (2, "agent.changed"),
+    ]
     assert audit.verify().broken is None
 
 
