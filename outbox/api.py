@@ -241,8 +241,9 @@ def no_such_path(_request: HttpRequest) -> HttpResponse:
 
 
 def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
-    caller, request_id = caller_of(request), visit_of(request).request_id
-    answers = intake.accept(drafts, caller, request_id=request_id, base_url=settings.PUBLIC_URL)
+    caller, visit = caller_of(request), visit_of(request)
+    given = intake.given(drafts, caller, request_id=visit.request_id, base_url=settings.PUBLIC_URL)
+    answers, visit.budgets = given.answers, given.budgets
     if stopped := sum(answer.status == 403 and b'"code":"stopped"' in answer.body for answer in answers):
         knocks.note(caller.agent_id, "stopped", stopped)
     return answers

@@ -7,7 +7,7 @@ A body is measured before it is read, and never decompressed. No cookie counts h
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -24,7 +24,7 @@ from ninja.security import HttpBearer
 
 from outbox import budgets, keys, knocks, payloads
 from outbox.keys import Caller
-from outbox.limits import WINDOWS
+from outbox.limits import WINDOWS, Budget
 from outbox.problems import Problem, Refused, Retry, body_of, refused
 
 logger = logging.getLogger(__name__)
@@ -41,11 +41,12 @@ View = Callable[..., HttpResponseBase]
 
 @dataclass(slots=True)
 class Visit:
-    """One request: its id, its caller once known, and what is left of the caller's rate."""
+    """One request: its id, its caller once known, and what is left of the caller's rate; of budgets a room has read."""
 
     request_id: str
     caller: Caller | None = None
     rate: Mapping[str, int] | None = None
+    budgets: Sequence[Budget] | None = None
 
 
 def visit_of(request: HttpRequest) -> Visit:
@@ -277,19 +278,13 @@ def _rates(visit: Visit) -> list[tuple[str, int, int, int, int]]:
     rate = visit.rate
     return [
         ("requests", rate["quota"], WINDOW_SECONDS, rate["left"], rate["reset"]),
-        *_budget_rates(visit.caller),
+        *_budget_rates(visit),
     ]
 
 
-def _budget_rates(caller: Caller | None) -> list[tuple[str, int, int, int, int]]:
-    """Read after the answer was made, so that it counts; a header is never a reason not to answer."""
-    if caller is None or caller.exempt or not caller.agent_id:
-        return []
-    try:
-        found = budgets.read(caller.agent_id).of(caller.agent_id, ())
-    except Error as error:
-        logger.warning("the budgets cannot be shown: %s", error)
-        return []
+def _budget_rates(visit: Visit) -> list[tuple[str, int, int, int, int]]:
+    """With what the answer has drawn on them."""
+    found = _budgets(visit.caller) if visit.budgets is None else visit.budgets
     return [
         (
             str(budget.kind).replace("_", "-"),
@@ -300,3 +295,14 @@ def _budget_rates(caller: Caller | None) -> list[tuple[str, int, int, int, int]]
         )
         for budget in found
     ]
+
+
+def _budgets(caller: Caller | None) -> Sequence[Budget]:
+    """Read after the answer was made, so that it counts; a header is never a reason not to answer."""
+    if caller is None or caller.exempt or not caller.agent_id:
+        return ()
+    try:
+        return budgets.read(caller.agent_id).of(caller.agent_id, ())
+    except Error as error:
+        logger.warning("the budgets cannot be shown: %s", error)
+        return ()

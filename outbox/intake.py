@@ -6,6 +6,7 @@ it nothing is. If the database cannot answer, nothing is accepted.
 """
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -58,6 +59,14 @@ class _Batch:
     remembered: list[answers.Remembered] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One answer for each draft, in order; and what is left to the agent behind them, whatever its runs."""
+
+    answers: list[Answer]
+    budgets: tuple[Budget, ...]
+
+
 def accept(
     drafts: Sequence[Draft | Problem], caller: Caller, *, request_id: str, base_url: str
 ) -> list[Answer]:
@@ -66,22 +75,25 @@ def accept(
     Raises:
         django.db.Error: the database could not decide; nothing was accepted.
     """
+    return given(drafts, caller, request_id=request_id, base_url=base_url).answers
+
+
+def given(drafts: Sequence[Draft | Problem], caller: Caller, *, request_id: str, base_url: str) -> Given:
+    """As ``accept``, and what is left of the agent's budgets."""
     for _ in range(TRIES):
         with contextlib.suppress(Spent):  # somebody was quicker: what is left now is judged again
             return _accepted_all(drafts, caller, request_id, base_url)
     raise refused("undecidable", "Too many ask for the same budget at once.")
 
 
-def _accepted_all(
-    drafts: Sequence[Draft | Problem], caller: Caller, request_id: str, base_url: str
-) -> list[Answer]:
+def _accepted_all(drafts: Sequence[Draft | Problem], caller: Caller, request_id: str, base_url: str) -> Given:
     wanted = [draft for draft in drafts if isinstance(draft, Draft)]
     with _together(wanted, caller):
         prior = answers.prior(wanted, caller.agent_id)
         batch = _gather(wanted, caller, request_id, base_url)
-        given = [_answer(batch, draft, prior) for draft in drafts]
+        answered = [_answer(batch, draft, prior) for draft in drafts]
         _write(batch)
-    return given
+    return Given(answered, batch.budgets.of(caller.agent_id, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +353,7 @@ def _expiry(draft: Draft, place: Place) -> datetime:
 
 
 def _message_row(batch: _Batch, draft: Draft, accepted: Accepted, run: KnownRun) -> dict[str, Any]:
-    sender = draft.sender or parse_mailbox(batch.place.default_sender or "")
+    sender = draft.sender or _default_sender(batch.place.default_sender or "")
     return {
         "id": accepted.id,
         "agent_id": batch.caller.agent_id,
@@ -403,6 +415,11 @@ def _write(batch: _Batch) -> None:
         alarm.ring_on_commit()
     answers.keep(batch.remembered, batch.caller.agent_id)
     batch.budgets.spend()
+
+
+@functools.lru_cache(maxsize=1000)
+def _default_sender(text: str) -> Mailbox:
+    return parse_mailbox(text)
 
 
 def _size(draft: Draft) -> int:

@@ -9,7 +9,7 @@ all that is wrong at once, each with a JSON pointer. Sizes are measured before a
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -53,6 +53,7 @@ class Draft:
 
     ``digest`` covers the JSON as it was sent (keys sorted) and the endpoint, for idempotency. ``priority``
     is 0 for high, 1 for normal, 2 for low. ``text`` is never empty unless ``html`` says nothing either.
+    ``recipients`` are to, cc and bcc in order, each person once.
     """
 
     sender: Mailbox | None
@@ -76,14 +77,13 @@ class Draft:
     all_or_nothing: bool
     idempotency_key: str | None
     digest: bytes
+    recipients: tuple[Mailbox, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def recipients(self) -> tuple[Mailbox, ...]:
-        """To, cc and bcc in order, each person once."""
+    def __post_init__(self) -> None:
         found: dict[str, Mailbox] = {}
         for mailbox in (*self.to, *self.cc, *self.bcc):
             found.setdefault(mailbox.canonical, mailbox)
-        return tuple(found.values())
+        object.__setattr__(self, "recipients", tuple(found.values()))
 
     def without(self, addresses: Collection[str]) -> "Draft":
         """The same message to everybody but these addresses."""

@@ -5,7 +5,6 @@ Django's database errors, so a lost connection is noticed and replaced at the ne
 connections have it: ``loads`` reads it.
 """
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -13,7 +12,6 @@ from typing import Any, LiteralString
 import orjson
 import psycopg
 from django.db import Error, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.rows import namedtuple_row
 
 loads = orjson.loads
@@ -27,16 +25,15 @@ def rows(statement: LiteralString, params: Params = (), *, using: str = "default
     Raises:
         django.db.Error: the database refused, or could not be asked.
     """
-    with _cursor(using) as cursor:
-        cursor.execute(statement, params)
+    with _asked(using) as connection:
+        cursor = _cursor(connection).execute(statement, params)
         return cursor.fetchall() if _answers(cursor) else []
 
 
 def count(statement: LiteralString, params: Params = (), *, using: str = "default") -> int:
     """Run one statement and return how many rows it touched."""
-    with _cursor(using) as cursor:
-        cursor.execute(statement, params)
-        return cursor.rowcount
+    with _asked(using) as connection:
+        return _cursor(connection).execute(statement, params).rowcount
 
 
 def one(statement: LiteralString, params: Params = (), *, using: str = "default") -> Row:
@@ -47,13 +44,9 @@ def one(statement: LiteralString, params: Params = (), *, using: str = "default"
 
 def together(*statements: tuple[LiteralString, Params], using: str = "default") -> list[list[Row]]:
     """Run statements in one round trip and one transaction; each sees what those before it wrote."""
-    connection = connections[using]
-    connection.ensure_connection()
-    with contextlib.ExitStack() as stack, _replaced_if_lost(connection), connection.wrap_database_errors:
-        with connection.connection.pipeline():
-            cursors = [stack.enter_context(_cursor(using)) for _ in statements]
-            for cursor, (statement, params) in zip(cursors, statements, strict=True):
-                cursor.execute(statement, params)
+    with _asked(using) as connection:
+        with connection.pipeline():
+            cursors = [_cursor(connection).execute(*one) for one in statements]
         return [cursor.fetchall() if _answers(cursor) else [] for cursor in cursors]
 
 
@@ -62,23 +55,20 @@ def _answers(cursor: psycopg.Cursor[Row]) -> bool:
     return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
+def _cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
+    return psycopg.Cursor(connection, row_factory=namedtuple_row)
+
+
 @contextmanager
-def _cursor(using: str) -> Iterator[psycopg.Cursor[Row]]:
+def _asked(using: str) -> Iterator[psycopg.Connection[Any]]:
+    """The connection, with errors as Django's. One that broke is forgotten, so that the next statement opens a new one;
+    a transaction ends by itself.
+    """
     connection = connections[using]
     connection.ensure_connection()
-    with (
-        _replaced_if_lost(connection),
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection, row_factory=namedtuple_row) as cursor,
-    ):
-        yield cursor
-
-
-@contextmanager
-def _replaced_if_lost(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Forget a connection that broke, so that the next statement opens a new one; a transaction ends by itself."""
     try:
-        yield
+        with connection.wrap_database_errors:
+            yield connection.connection
     except Error:
         if (
             connection.connection is not None

@@ -43,8 +43,10 @@ async def _deliver(jobs: Sequence[Any]) -> float:
 
     from outbox import press, worker
     from outbox.delivery import clock
+    from reputation.resolver import Resolver
 
-    transport, loop = worker._transport(), asyncio.get_running_loop()
+    resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
+    transport, loop = worker._transport(resolver), asyncio.get_running_loop()
     signers = ThreadPoolExecutor(SIGNERS)
     room = asyncio.Semaphore(settings.AO_MAX_CONVERSATIONS)
 
