@@ -37,6 +37,9 @@ BACK_AFTER_ROW_STOP: Final = 60.0  # a stop that only some recipients of the lan
 BACK_AFTER_NOT_READY: Final = 60.0
 
 
+# What a confused provider says for good is tried again later.
+UNKNOWN, UNCLEAR = "recipient_unknown", "recipient_unclear"
+
 # What an outcome tells of a sending domain's health; all others say nothing of it.
 EVIDENCE: Final = {
     (Status.DELIVERED, "accepted_by_server"): "accepted",
@@ -46,6 +49,10 @@ EVIDENCE: Final = {
     (Status.BOUNCED, "content_refused_by_server"): "refused",
     **{(Status.DEFERRED, code): "slowed" for code in OF_RATE},
 }
+
+
+def _nobody(_provider: str) -> bool:
+    return False
 
 
 class Grounds(Protocol):
@@ -64,6 +71,7 @@ class Pipeline:
     clear: Callable[[Job], Awaitable[bool]]
     settle: Callable[[Settlement, int], Awaitable[None]]
     met: Callable[[Job, Reply], None]  # told who said what about whose mail
+    doubts: Callable[[str], bool] = _nobody  # whether this provider's word about unknown users is doubtful
 
     async def dispatch(self, job: Job, pressed: Envelope | Exception) -> None:
         """One attempt with its composed and signed message, whatever happens to it."""
@@ -111,6 +119,9 @@ class Pipeline:
         claimed = job.claimed
         outcome = interpret(reply, relay=job.route is not None and job.route.kind == "relay")
         status, code, wait = outcome.status, outcome.code, None
+        evidence = EVIDENCE.get((status, code), "")
+        if code == UNKNOWN and self.doubts(claimed.provider):
+            status, code, evidence = Status.DEFERRED, UNCLEAR, ""
         if status is Status.DEFERRED:
             status, code, wait = self._deferred(job, code)
         elif status is Status.QUEUED:
@@ -131,7 +142,7 @@ class Pipeline:
             reply=reply.text,
             fault=reply.fault or "",
             selectors=job.selectors,
-            evidence=EVIDENCE.get((outcome.status, outcome.code), ""),
+            evidence=evidence,
         )
 
     def _deferred(self, job: Job, code: str) -> tuple[Status, str, float | None]:

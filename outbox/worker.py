@@ -35,7 +35,17 @@ from outbox.heeding import Lost, accused, heard, lost
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import families, judging, reopening, shaping, suppression, tlspolicies, valves, witnesses
+from reputation import (
+    families,
+    incidents,
+    judging,
+    reopening,
+    shaping,
+    suppression,
+    tlspolicies,
+    valves,
+    witnesses,
+)
 from reputation.fetching import Fetcher
 from reputation.providers import OTHER
 from reputation.resolver import Resolver
@@ -131,6 +141,7 @@ class Dispatcher:
         self._shape = Grouped("shape", _shape)
         self._judge = Grouped("judge", _judge)
         self._unsettled: Mapping[shaping.Place, int] = {}
+        self._confused: frozenset[str] = frozenset()
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._last_agent = [0, 0]  # of each tier: whose turn the next claim begins after
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,7 +177,9 @@ class Dispatcher:
     async def _work(self) -> None:
         self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
         transport = _transport(self._resolver)
-        self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely, self._met)
+        self._pipeline = Pipeline(
+            transport, self._lease, self._ask_clearance, self._settle_surely, self._met, self._doubts
+        )
         rounds = self._loop.create_task(self._make_rounds())
         while not self._draining:
             self._poked.clear()
@@ -191,6 +204,7 @@ class Dispatcher:
             try:
                 await self._in_claimer(_rounds, turn % ROUSE_EVERY == 0)
                 self._unsettled = await self._in_claimer(_tended_valves)
+                self._confused = await self._in_claimer(incidents.going_on)
                 self._doubtful |= turn % DISOWN_EVERY == 0
             except Error as error:
                 logger.warning("a round was not made: %s", error)
@@ -314,7 +328,7 @@ class Dispatcher:
         if job.route is None or job.standing is None or job.route.kind != "direct":
             return
         self._meet(job, reply.host)
-        if how := lost(reply):
+        if (how := lost(reply)) and not (how is Lost.GONE and self._doubts(job.claimed.provider)):
             self._loop.run_in_executor(self._claimer, _leave_alone, job.claimed.recipient, how)
         if job.claimed.exempt:
             return  # what an agent for trying and loading provokes must not slow the lane it tries
@@ -323,6 +337,9 @@ class Dispatcher:
             self._begin(self._conclude(said))
         for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
             self._begin(self._heed(word))
+
+    def _doubts(self, provider: str) -> bool:
+        return provider in self._confused
 
     def _meet(self, job: Job, host: str) -> None:
         """Learn the provider of a domain from the first MX host that answered for it."""

@@ -6,7 +6,7 @@ mix of providers would hide them. Pure.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -100,6 +100,21 @@ def _event(bare: Sequence[Any]) -> Event:
     if OF[kind] is Signal.COMPLAINTS:  # many names of one owner are one witness
         domain = by_list(domain)
     return Event(place, domain, vouched, code == UNKNOWN)
+
+
+def believed(rows: Sequence[Outcomes], confused: Collection[str]) -> list[Outcomes]:
+    """The rows without what confused providers say of unknown users: neither an event nor an outcome."""
+    return [_without_unknown(row) if row.provider in confused else row for row in rows]
+
+
+def _without_unknown(row: Outcomes) -> Outcomes:
+    kept, taken = [], 0
+    for place, *rest in row.events:
+        if rest[2] == UNKNOWN:
+            taken += place > 0  # a late report has no outcome of its own
+        else:
+            kept.append([place - taken, *rest])
+    return replace(row, trials=max(row.trials - taken, 0), events=kept)
 
 
 def learned(rows: Sequence[Outcomes]) -> set[str]:

@@ -19,8 +19,8 @@ from typing import Any, Final, LiteralString
 import orjson
 from django.db import Error, transaction
 
-from reputation import killswitch, models, sql
-from reputation.gathering import FEEDBACK, Key, Outcomes, gathered, hours, learned, width
+from reputation import incidents, killswitch, models, sql
+from reputation.gathering import FEEDBACK, Key, Outcomes, believed, gathered, hours, learned, width
 from reputation.killswitch import Switched
 from reputation.rules import Numbers, Strength, Verdict
 from reputation.rules import judge as judged
@@ -166,6 +166,7 @@ def conclude(verdicts: Iterable[Verdict]) -> None:
 
 def forget() -> int:
     """Let go watches of which nothing was heard for long; how many of them were weak."""
+    incidents.forget()
     return sql.count(FORGET, {"after": FORGET_AFTER})
 
 
@@ -206,6 +207,8 @@ def _outcomes(row: sql.Row) -> Outcomes:
 
 
 def _weigh(rows: Sequence[Outcomes]) -> None:
+    _count_hours(rows)
+    rows = believed(rows, incidents.detect({row.provider for row in rows if row.trials}))
     scopes = sorted({scope for row in rows for scope in row.scopes})
     stretches = gathered(rows, _feedback(rows), _since_resumed(scopes))
     streams = {scope: row.stream for row in rows for scope in row.scopes}
@@ -223,7 +226,6 @@ def _weigh(rows: Sequence[Outcomes]) -> None:
         kept.append(_row(watch, streams[scope], weak=verdict is not None))
     sql.count(KEEP, [orjson.dumps(kept).decode()])
     conclude(verdicts)
-    _count_hours(rows)
 
 
 def _feedback(rows: Sequence[Outcomes]) -> frozenset[str]:

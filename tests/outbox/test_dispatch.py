@@ -55,6 +55,7 @@ class Bench:
     cleared: bool = True
     settled: list[Settlement] = field(default_factory=list)
     asked: int = 0
+    doubts: Callable[[str], bool] = lambda provider: False
 
     async def clear(self, job: Job) -> bool:
         self.asked += 1
@@ -71,7 +72,9 @@ class Bench:
         return settlement
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(self.transport, self.grounds, self.clear, self.settle, lambda job, reply: None)
+        return Pipeline(
+            self.transport, self.grounds, self.clear, self.settle, lambda job, reply: None, self.doubts
+        )
 
 
 def answering(*reply: Any, **more: Any) -> MemoryTransport:
@@ -171,6 +174,15 @@ def test_a_deferral_without_a_next_time_is_the_end(change: dict[str, Any], code:
     bench = Bench(transport=answering(Phase.RCPT, 450, "4.2.0 later"))
     settlement = bench.run(job=replace(JOB, claimed=replace(CLAIMED, **change)))
     assert (settlement.status, settlement.code, settlement.wait) == ("expired", code, None)
+
+
+def test_what_a_confused_provider_calls_unknown_is_tried_again() -> None:
+    said = (Phase.RCPT, 550, "5.1.1 no such user")
+    settlement = Bench(answering(*said)).run()
+    assert (settlement.status, settlement.evidence) == ("bounced", "bounced")
+    settlement = Bench(answering(*said), doubts=lambda _: True).run()
+    assert (settlement.status, settlement.code, settlement.evidence) == ("deferred", "recipient_unclear", "")
+    assert settlement.wait
 
 
 def test_no_answer_after_the_dot_is_uncertain() -> None:

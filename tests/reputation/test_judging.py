@@ -1,10 +1,12 @@
 """Evidence in the database: counted once, judged once, closed once; and begun anew by a resume."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import Error, connection, connections
 from django.utils import timezone
 
 from reputation import judging, killswitch, sql
@@ -161,13 +163,11 @@ def test_a_resume_settles_what_nobody_had_acted_on(monkeypatch):
 def test_windows_begin_anew_at_a_resume_and_old_mail_counts_no_more():
     settled(60, BAD)
     judging.judge()
-    late = [judging.sql.one("SELECT clock_timestamp() AS now").now]
     killswitch.resume("run:ada/r1", who="person", why="looked")
     assert not Watch.objects.filter(scope="run:ada/r1").exists()
     for each in range(6):  # reports of mail that had left before
         settled(0, [0], ago=60, domains=[f"late{each}.example"])
     assert judging.judge() == []
-    assert late
     settled(60, BAD)
     assert "run:ada/r1" in {each.scope for each in judging.judge()}
 
@@ -277,30 +277,64 @@ def test_many_judges_at_once_count_each_outcome_once_and_trip_once():
         settled(50, [1], run=f"r{each}", domains=[f"x{each}.example"])
     settled(60, BAD, run="bad")
 
-    def one(_):
-        try:
-            return judging.judge()
-        finally:
-            connections.close_all()
-
     with ThreadPoolExecutor(6) as pool:
-        tripped = [each for found in pool.map(one, range(6)) for each in found]
+        tripped = [each for found in pool.map(closing, [judging.judge] * 6) for each in found]
     assert [each.scope for each in tripped] == ["run:ada/bad"]
     assert Watch.objects.get(scope="agent:ada", signal="bounces").trials == 40 * 50 + 60
     assert SwitchEvent.objects.count() == 1
 
 
+class Stuck:
+    """A judge in a thread of its own that stands still in the middle of its transaction until it may go on."""
+
+    def __init__(self, monkeypatch):
+        self.go, entered, weigh = threading.Event(), threading.Event(), judging._weigh
+
+        def weighing(rows):
+            if not entered.is_set():
+                entered.set()
+                self.go.wait(30)
+            weigh(rows)
+
+        monkeypatch.setattr(judging, "_weigh", weighing)
+        self.pool = ThreadPoolExecutor(2)
+        self.judge = self.pool.submit(closing, judging.judge)
+        assert entered.wait(30)
+
+
+def closing(act):
+    try:
+        return act()
+    finally:
+        connections.close_all()
+
+
 def test_a_frozen_judge_does_not_keep_the_others_waiting(monkeypatch):
     """The lock of one that stands still in its transaction is taken from it, and its evidence is judged by another."""
-    monkeypatch.setattr(judging, "LIMIT_IDLE", "SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    monkeypatch.setattr(judging, "LIMIT_IDLE", "SET LOCAL idle_in_transaction_session_timeout = '300ms'")
     settled(60, BAD)
-    frozen = connections.create_connection("default")
-    with frozen.cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute(judging.LIMIT_IDLE)
-        cursor.execute(judging.ONE_AT_A_TIME)
+    frozen = Stuck(monkeypatch)
     assert [each.scope for each in judging.judge()] == ["run:ada/r1"]
-    frozen.close()
+    frozen.go.set()
+    with pytest.raises(Error):
+        frozen.judge.result(30)
+    assert judging.judge() == []
+
+
+WAITS = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted"
+
+
+def test_a_judge_waits_for_the_one_before_it_and_loses_none_of_its_counts(monkeypatch):
+    settled(60, run="r1")
+    first = Stuck(monkeypatch)
+    settled(40, run="r1")
+    second = first.pool.submit(closing, judging.judge)
+    deadline = time.monotonic() + 20
+    while not (second.done() or sql.one(WAITS).n) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    first.go.set()
+    assert first.judge.result(30) == second.result(30) == []
+    assert Watch.objects.get(scope="agent:ada", signal="bounces").trials == 100
 
 
 def test_it_will_not_be_part_of_somebody_elses_transaction():
