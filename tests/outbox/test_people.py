@@ -1,11 +1,13 @@
 """Who may do what, by group."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
 
-from outbox.people import GROUPS, make_groups
+from outbox.people import APPS, GROUPS, make_groups
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -17,8 +19,12 @@ def person(group: str) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def groups(live_db: Any) -> None:
-    make_groups()
+def groups(live_db: Any) -> Iterator[None]:
+    """As the migrations made them; whatever a test gives them is taken again."""
+    before = {group: list(group.permissions.all()) for group in Group.objects.all()}
+    yield
+    for group, permissions in before.items():
+        group.permissions.set(permissions)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -52,6 +58,17 @@ def test_everybody_may_look_and_nobody_may_touch_what_the_ledger_rules(group: st
         ("deliverability", "reputation.delete_suppression", False),  # lifted ones are history
         ("reviewers", "reputation.unseal_suppression", False),
         ("responders", "reputation.lift_suppression", False),
+        ("responders", "reputation.trip_switch", True),
+        ("responders", "reputation.resume_switch", True),
+        ("responders", "reputation.purge_switch", True),
+        ("responders", "reputation.export_switch", True),
+        ("responders", "reputation.change_numbers", False),
+        ("responders", "outbox.settle_uncertain", True),
+        ("deliverability", "outbox.settle_uncertain", True),
+        ("deliverability", "outbox.add_endpoint", True),
+        ("deliverability", "reputation.change_numbers", True),
+        ("deliverability", "reputation.trip_switch", False),
+        ("reviewers", "outbox.settle_uncertain", False),
         ("reviewers", "outbox.change_agent", False),
         ("reviewers", "reputation.change_sendingdomain", False),
         ("reviewers", "reputation.view_ramp", True),
@@ -71,3 +88,21 @@ def test_making_the_groups_again_leaves_what_people_added() -> None:
     group.permissions.add(added)
     make_groups()
     assert added in group.permissions.all()
+
+
+def test_the_migrations_have_made_the_groups_of_the_table() -> None:
+    assert set(Group.objects.values_list("name", flat=True)) == set(GROUPS)
+
+
+def test_a_table_that_has_grown_is_applied_by_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+    grown = {**GROUPS, "reviewers": {"outbox.agent": ("change",)}}
+    monkeypatch.setattr("outbox.people.GROUPS", grown)
+    call_command("prepare", verbosity=0)
+    assert person("reviewers").has_perm("outbox.change_agent")
+
+
+def test_an_auditor_sees_everything_but_suppressed_addresses_and_changes_nothing() -> None:
+    rights = person("auditors").get_all_permissions()
+    assert {right for right in rights if ".view_" not in right} == set()
+    every = Permission.objects.filter(content_type__app_label__in=APPS, codename__startswith="view_")
+    assert every.count() + 2 == len(rights)  # and who the people are

@@ -77,16 +77,21 @@ MODELS: Final[dict[str, Rights]] = {
     "outbox_audit": READ,
     "outbox_delivery": READ,
     "outbox_drill": READ,
+    "outbox_endpoint": EDITED,
     "outbox_event": READ,
     "outbox_lane": READ,
     "outbox_message": READ,
+    "outbox_notice": READ,
     "outbox_quarantine": READ,
     "outbox_returncount": READ,
     "outbox_run": READ,
     "outbox_session": READ,
     "outbox_signal": READ,
     "outbox_uncertain": READ,  # what became of it is decided by an action of the list
+    "reputation_incident": READ,
+    "reputation_judgement": READ,
     "reputation_knowndomain": READ,
+    "reputation_numbers": EDITED,
     "reputation_openstop": READ,
     "reputation_organisationaldomain": EDITED,
     "reputation_providerlimit": Rights(add=ADMINS, change=ADMINS, delete=ADMINS),
@@ -99,6 +104,8 @@ MODELS: Final[dict[str, Rights]] = {
     "reputation_suppression": Rights(add=ADMINS),
     "reputation_switchevent": READ,
     "reputation_tlspolicy": READ,
+    "reputation_watch": READ,
+    "reputation_witness": READ,
 }
 
 # name, or address without one -> who may get it, who may post to it
@@ -148,6 +155,11 @@ PAGES: Final[dict[str, tuple[Who | None, Who | None]]] = {
     "admin:otp_totp_totpdevice_qrcode": (NOBODY, NOBODY),
     # acts
     "admin:outbox_apikey_revoke": (BOTH, BOTH),
+    "admin:outbox_endpoint_again": (ADMINS, ADMINS),
+    "admin:outbox_endpoint_rotate": (ADMINS, ADMINS),
+    "admin:outbox_endpoint_switch": (ADMINS, ADMINS),
+    "admin:outbox_endpoint_try": (ADMINS, ADMINS),
+    "admin:outbox_notice_again": (ADMINS, ADMINS),
     "admin:reputation_organisationaldomain_declare": (ADMINS, ADMINS),
     "admin:reputation_sendingdomain_check": (ADMINS, ADMINS),
     "admin:reputation_sendingdomain_retire": (ADMINS, ADMINS),
