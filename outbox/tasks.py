@@ -13,6 +13,7 @@ from outbox import (
     quarantine,
     recheck,
     relayed,
+    webhooks,
     worker,
 )
 from reputation import domains, judging, valves
@@ -68,6 +69,7 @@ def keep_house() -> None:
     house.forget_sessions()
     knocks.forget()
     house.make_partitions()
+    webhooks.forget()
     judging.forget()
 
 

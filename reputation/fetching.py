@@ -1,7 +1,7 @@
-"""The guarded HTTPS edge: one GET to a host that somebody else chose, and so perhaps chose to reach us from inside.
+"""The guarded HTTPS edge: one request to a host that somebody else chose, and so perhaps chose to reach us from inside.
 
-Guarantees: https to port 443 of a name, no credentials, cookies, redirects, proxies or decompression; the name is
-resolved once, addresses that are private, loopback, link-local, multicast or hide such a one are refused
+Guarantees: https to an allowed port of a name, no credentials, cookies, redirects, proxies or decompression; the name
+is resolved once, addresses that are private, loopback, link-local, multicast or hide such a one are refused
 (`resolver`), and the connection goes to the very address that was looked at, with the certificate checked for the
 name. No answer is longer or later than its limits say, however it drips, and few fetches run at once. The only
 importer of urllib3. What a body means is for others; a status other than 200 is an answer, too.
@@ -14,10 +14,10 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -25,12 +25,15 @@ import urllib3.connection
 from urllib3.exceptions import HTTPError
 
 HTTPS: Final = 443
+HTTP: Final = 80
 AT_ONCE: Final = 16  # fetches, each with a thread that mostly waits
 WAIT: Final = (
     5.0  # seconds for one of them to end: a host that hangs may not hold up the others' fetches for long
 )
 PIECE: Final = 16 * 1024  # octets read at once
+WORDS: Final = 1024  # octets of an answer to a POST: for people, if it is a refusal
 AGENT: Final = "AgentOutbox"
+LOCALHOST: Final = "localhost"
 
 _VISIBLE = re.compile(r"[!-\[\]-~]{1,2000}")  # neither space, control, backslash nor anything beyond ASCII
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -52,6 +55,37 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Ways:
+    """Which URLs are followed. `loopback`, for installations that may: also http, any port, and localhost."""
+
+    ports: frozenset[int] = frozenset({HTTPS})
+    loopback: bool = False
+
+
+PAGES: Final = Ways()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whom to ask, at which port (None: the scheme's own), and what to ask it for."""
+
+    name: str
+    target: str
+    port: int | None = None
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A method, headers and a body. `page`: the whole answer is wanted; otherwise its status."""
+
+    method: str = "GET"
+    headers: Mapping[str, str] | None = None
+    body: bytes | None = None
+    page: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer. `content_type` is the media type in lower case, without parameters."""
 
@@ -67,17 +101,26 @@ class Finder(Protocol):
 
 
 class Fetcher:
-    """Fetches for one event loop; the work is done in threads of its own.
+    """Fetches for one event loop; the work is done in threads of its own, so many `at_once`.
 
-    `port` and `ca_file` (a PEM that replaces the system's authorities) are for simulators.
+    `port`, which stands for 443, and `ca_file` (a PEM that replaces the system's authorities) are for simulators.
     """
 
-    def __init__(self, finder: Finder, *, port: int = HTTPS, ca_file: str = "") -> None:
+    def __init__(
+        self,
+        finder: Finder,
+        *,
+        port: int = HTTPS,
+        ca_file: str = "",
+        ways: Ways = PAGES,
+        at_once: int = AT_ONCE,
+    ) -> None:
         self._finder = finder
         self._port = port
         self._ca_file = ca_file
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="fetch")
+        self._ways = ways
+        self._places = asyncio.Semaphore(at_once)
+        self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="fetch")
 
     async def get(self, url: str, limits: Limits | None = None) -> Answer:
         """What the URL's host answers.
@@ -85,14 +128,26 @@ class Fetcher:
         Raises:
             FetchFailed: the URL is none we follow, its host is not to be reached, or the answer breaks a limit.
         """
-        limits = limits or Limits()
-        name, target = _taken_apart(url)
+        return await self._ask(url, Request(), limits or Limits())
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], limits: Limits | None = None
+    ) -> Answer:
+        """The status that the URL's host answers a POST with, and of a refusal the first words.
+
+        Raises:
+            FetchFailed: the URL is none we follow, its host is not to be reached, or there was no status in time.
+        """
+        return await self._ask(url, Request("POST", headers, body, page=False), limits or Limits())
+
+    async def _ask(self, url: str, request: Request, limits: Limits) -> Answer:
+        place = place_of(url, self._ways)
         await self._enter()
         try:
             async with asyncio.timeout(limits.total):
-                return await self._fetch(name, target, limits)
+                return await self._fetch(place, request, limits)
         except TimeoutError:
-            raise FetchFailed(f"{name}: no answer within {limits.total:g} s") from None
+            raise FetchFailed(f"{place.name}: no answer within {limits.total:g} s") from None
         finally:
             self._places.release()
 
@@ -103,27 +158,37 @@ class Fetcher:
         except TimeoutError:
             raise FetchFailed("too many fetches at once") from None
 
-    async def _fetch(self, name: str, target: str, limits: Limits) -> Answer:
-        addresses = await self._finder.addresses(name)
+    async def _fetch(self, place: Place, request: Request, limits: Limits) -> Answer:
+        addresses = await self._addresses(place.name)
         if not addresses:
-            raise FetchFailed(f"{name} has no address that we may connect to")
+            raise FetchFailed(f"{place.name} has no address that we may connect to")
+        line = self._line(place, addresses[0], limits)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, line.ask, request, place.target)
+        finally:
+            line.hang_up()  # too late or not wanted any more: the thread must not go on with it
+
+    async def _addresses(self, name: str) -> Sequence[str]:
+        # only installations that allow loopback let this name come so far; it is not the DNS's (RFC 6761 6.3)
+        return ("127.0.0.1",) if name == LOCALHOST else await self._finder.addresses(name)
+
+    def _line(self, place: Place, address: str, limits: Limits) -> "_Guarded":
+        if place.plain:
+            return _PlainLine(place.name, address, place.port or HTTP, limits)
         try:
             context = _context(self._ca_file)
         except OSError as error:
             raise FetchFailed(f"no authorities to check certificates by: {error}") from error
-        line = _Line(name, addresses[0], self._port, limits, context)
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._threads, line.get, target)
-        finally:
-            line.hang_up()  # too late or not wanted any more: the thread must not go on with it
+        port = self._port if place.port in (None, HTTPS) else place.port
+        return _Line(place.name, address, port, limits, ssl_context=context)
 
 
-class _Line(urllib3.connection.HTTPSConnection):
+class _Guarded(urllib3.connection.HTTPConnection):
     """A connection to one address, whatever its name resolves to by now, that another thread may end."""
 
-    def __init__(self, name: str, address: str, port: int, limits: Limits, context: ssl.SSLContext) -> None:
-        super().__init__(name, port, timeout=limits.step, ssl_context=context)
+    def __init__(self, name: str, address: str, port: int, limits: Limits, **tls: Any) -> None:
+        super().__init__(name, port, timeout=limits.step, **tls)
         self._address = address
         self._limits = limits
         self._handle: socket.socket | None = None
@@ -136,12 +201,19 @@ class _Line(urllib3.connection.HTTPSConnection):
             self.hang_up()
         return sock
 
-    def get(self, target: str) -> Answer:
-        """GET, and the whole answer. Raises FetchFailed."""
+    def ask(self, request: Request, target: str) -> Answer:
+        """Send it, and take the answer. Raises FetchFailed."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": AGENT, **(request.headers or {})}
         try:
-            headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
-            self.request("GET", target, headers=headers, preload_content=False, decode_content=False)
-            return self._answer()
+            self.request(
+                request.method,
+                target,
+                request.body,
+                headers,
+                preload_content=False,
+                decode_content=False,
+            )
+            return self._page() if request.page else self._status()
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
             raise FetchFailed(f"{self.host}: {error or type(error).__name__}") from error
         finally:
@@ -156,12 +228,19 @@ class _Line(urllib3.connection.HTTPSConnection):
             with contextlib.suppress(OSError):
                 self._handle.shutdown(socket.SHUT_RDWR)
 
-    def _answer(self) -> Answer:
+    def _page(self) -> Answer:
         response = self.getresponse()
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise FetchFailed(f"{self.host}: the body is compressed, though we asked for it plain")
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(response.status, kind, self._body(response))
+        return Answer(response.status, _media_type(response), self._body(response))
+
+    def _status(self) -> Answer:
+        """Once the status is there it counts, whatever becomes of the rest."""
+        response, words = self.getresponse(), b""
+        if not 200 <= response.status < 300:
+            with contextlib.suppress(OSError, HTTPError, http.client.HTTPException, ValueError):
+                words = response.read1(WORDS, decode_content=False)
+        return Answer(response.status, _media_type(response), words)
 
     def _body(self, response: urllib3.HTTPResponse) -> bytes:
         """Counted as it comes, whatever length was announced; one that ends before that length is no answer."""
@@ -173,11 +252,23 @@ class _Line(urllib3.connection.HTTPSConnection):
         return bytes(body)
 
 
-def _taken_apart(url: str) -> tuple[str, str]:
-    """The name to ask and what to ask it for.
+class _PlainLine(_Guarded):
+    """Without TLS, where an installation allows it."""
+
+
+class _Line(_Guarded, urllib3.connection.HTTPSConnection):
+    """With TLS."""
+
+
+def _media_type(response: urllib3.HTTPResponse) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def place_of(url: str, ways: Ways = PAGES) -> Place:
+    """Whom a URL names and what to ask for there.
 
     Raises:
-        FetchFailed: it is no https URL of a name on port 443, or carries a user, a password or a fragment.
+        FetchFailed: it is no https URL of a name on an allowed port, or carries a user, a password or a fragment.
     """
     if not _VISIBLE.fullmatch(url):  # urlsplit drops tabs and line ends without a word
         raise FetchFailed("the URL holds characters that no URL has")
@@ -187,11 +278,19 @@ def _taken_apart(url: str) -> tuple[str, str]:
     except ValueError as error:
         raise FetchFailed(f"not a URL: {error}") from None
     name = (parts.hostname or "").removesuffix(".")
-    if parts.scheme != "https" or port not in (None, HTTPS):
-        raise FetchFailed("only https to port 443 is fetched")
-    if "@" in parts.netloc or parts.fragment or not _NAME.fullmatch(name):
+    if not _allowed(parts.scheme, port, ways):
+        raise FetchFailed(f"only https to port {' or '.join(map(str, sorted(ways.ports)))} is followed")
+    known = _NAME.fullmatch(name) or (ways.loopback and name == LOCALHOST)
+    if "@" in parts.netloc or parts.fragment or not known:
         raise FetchFailed("the URL does not name a host, and only that")
-    return name, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Place(name, target, port, parts.scheme == "http")
+
+
+def _allowed(scheme: str, port: int | None, ways: Ways) -> bool:
+    if ways.loopback:
+        return scheme in {"https", "http"}
+    return scheme == "https" and (port is None or port in ways.ports)
 
 
 @functools.lru_cache(maxsize=8)

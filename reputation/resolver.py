@@ -37,7 +37,9 @@ NEGATIVE_TTL: Final = (30.0, 900.0)
 TEMPORARY_TTL: Final = 30.0
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+# what hides an IPv4 address at its end: NAT64 (RFC 6052), IPv4-compatible (RFC 4291 2.5.5.1)
+_HIDING: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 _RANDOM: Final = secrets.SystemRandom()
 
@@ -395,7 +397,7 @@ def _site(hosts: Collection[str]) -> str:
 def _reachable(text: str, allow_loopback: bool) -> bool:
     """Whether we may connect there; the addresses inside IPv6 transition forms count as well."""
     faces = list(_faces(ipaddress.ip_address(text)))
-    if any(face.is_multicast or face.is_unspecified for face in faces):
+    if any(face.is_multicast or face.is_unspecified or _is_of_a_site(face) for face in faces):
         return False
     return all(face.is_global or (allow_loopback and face.is_loopback) for face in faces)
 
@@ -406,5 +408,10 @@ def _faces(address: _IP) -> Iterator[_IP]:
         hidden = address.ipv4_mapped or address.sixtofour
         if hidden is not None:
             yield hidden
-        if address in _NAT64:
+        if any(address in network for network in _HIDING) and not address.is_loopback:
             yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _is_of_a_site(address: _IP) -> bool:
+    """Whether it means something to one network only, though the registries call it global."""
+    return isinstance(address, ipaddress.IPv6Address) and (address.is_site_local or address in _LOCAL_NAT64)

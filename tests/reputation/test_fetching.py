@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reputation.fetching import Answer, Fetcher, FetchFailed, Limits, _taken_apart
+from reputation.fetching import Answer, Fetcher, FetchFailed, Limits, place_of
 from tests.authority import Authority
 from tests.outbox.scripted import on_both_loops
 
@@ -300,7 +300,7 @@ REFUSED = [
 @pytest.mark.parametrize("url", REFUSED)
 def test_a_url_that_could_lead_elsewhere_is_refused(url: str) -> None:
     with pytest.raises(FetchFailed):
-        _taken_apart(url)
+        place_of(url)
 
 
 TAKEN = [
@@ -314,4 +314,5 @@ TAKEN = [
 
 @pytest.mark.parametrize(("url", "expected"), TAKEN)
 def test_a_url_is_a_name_and_what_to_ask_it_for(url: str, expected: tuple[str, str]) -> None:
-    assert _taken_apart(url) == expected
+    place = place_of(url)
+    assert (place.name, place.target) == expected

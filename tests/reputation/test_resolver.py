@@ -329,6 +329,10 @@ HIDDEN = [
     "::ffff:127.0.0.1",
     "2002:7f00:1::",
     "64:ff9b::7f00:1",
+    "64:ff9b:1::a00:1",  # NAT64 of one network (RFC 8215)
+    "::127.0.0.1",  # IPv4-compatible (RFC 4291 2.5.5.1)
+    "::10.0.0.1",
+    "fec0::1",  # site-local (RFC 3879)
 ]
 
 
