@@ -1,5 +1,6 @@
 """WSGI entry point. It knows the Celery app, so that accepting a message can kick a worker."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -12,3 +13,7 @@ from config import celery  # noqa: E402, F401  needs the settings
 from outbox.checks import refuse_to_start  # noqa: E402  needs the settings
 
 refuse_to_start()
+
+# What is loaded by now stays: a full collection that looks at all of it would hold up every request for 0.1 s.
+gc.collect()
+gc.freeze()
