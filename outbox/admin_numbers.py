@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import OperationalError
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +24,7 @@ from reputation.simulating import Consequences, consequences
 from reputation.viewing import FixedOnce, clock
 
 TRY: Final = "_try"
+TRIED: Final = "Nothing was saved: this is what these numbers would do."
 SIMULATED: Final = tuple(
     "bounce_line bounce_bad bounce_window complaint_line complaint_bad complaint_window events running_sum".split()
 )
@@ -49,7 +50,7 @@ class NumbersForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(name, "At least 1.")
         if TRY in self.data and not self.errors:
             self.tried = found
-            raise forms.ValidationError("Nothing was saved: what these numbers would do is shown below.")
+            raise forms.ValidationError(TRIED)
         return found
 
 
@@ -76,6 +77,10 @@ class NumbersAdmin(FixedOnce):
         ("Who", {"fields": ("version", "changed_by", "changed_at")}),
     )
 
+    def get_fieldsets(self, _request: HttpRequest, obj: Row | None = None) -> Any:
+        """Who changed them last, once there are any."""
+        return self.fieldsets if obj else self.fieldsets[:-1]
+
     def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:
         """One version more, by whom and when."""
         obj.version = obj.version + 1 if change else 1
@@ -100,7 +105,8 @@ class NumbersAdmin(FixedOnce):
         else:
             edited = _edited(tried, saved)
             stream = obj.stream if obj else tried.get("stream")
-            shown = {"told": list(_one_by_one(saved, edited)), **_replayed(edited, stream)}
+            shown = {"told": list(_one_by_one(saved, edited)), "errors": [], **_replayed(edited, stream)}
+            self.message_user(request, TRIED, messages.INFO)
         return super().render_change_form(request, context | shown, add, change, form_url, obj)
 
 

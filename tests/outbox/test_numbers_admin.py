@@ -33,7 +33,7 @@ def client(monkeypatch) -> Client:
 
 def test_numbers_are_tried_before_they_are_saved(client):
     page = client.get(ADD).content.decode()
-    assert "Bad messages to a trip" in page
+    assert "unknown list" in page
     tried = client.post(ADD, FORM | {"stream": "", "bounce_line": "0.01", "_try": "1"}).content.decode()
     assert "Nothing was saved" in tried
     assert "0.02 → 0.01" in tried
