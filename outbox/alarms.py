@@ -29,7 +29,7 @@ TOLD_AT_ONCE: Final = 10  # alarms in one round
 
 # One process at a time, and nobody soon after another.
 MY_TURN: Final[LiteralString] = """
-SELECT pg_try_advisory_xact_lock(20559, 2) AND NOT EXISTS (
+SELECT pg_try_advisory_xact_lock(20559, 4) AND NOT EXISTS (
     SELECT FROM outbox_vigil WHERE judged_at > clock_timestamp() - %s * interval '0.9 seconds') AS mine
 """
 

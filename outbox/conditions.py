@@ -54,6 +54,10 @@ DEGRADED: Final[LiteralString] = """
 SELECT name AS key, name FROM reputation_sendingdomain WHERE state = 'degraded' ORDER BY id LIMIT 100
 """
 
+BROKEN: Final[LiteralString] = (
+    "SELECT broken::text AS key, words FROM outbox_auditlook WHERE broken IS NOT NULL"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -173,5 +177,11 @@ CONDITIONS: Final = (
         partial(_asked, MAILBOXES, most=KEPT_OF_ONE_MAILBOX, many=int(NEARLY_FULL * KEPT_OF_ONE_MAILBOX)),
         "{n} messages to {key} wait to be read; at {most} its peers are asked to come again.",
         "Read them in the admin.",
+    ),
+    Condition(
+        "audit_broken",
+        partial(_asked, BROKEN),
+        "The audit is not what it was: {words}",
+        "Somebody with the owner's rights changed what people and rules did. Keep the database as it is, and a copy.",
     ),
 )

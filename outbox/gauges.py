@@ -125,6 +125,11 @@ GAUGES: Final = (
         "Sending domains whose records broke.",
         "SELECT count(*) AS n FROM reputation_sendingdomain WHERE state = 'degraded'",
     ),
+    Gauge(
+        "ao_audit_broken",
+        "Whether a row of the audit is not what it was.",
+        "SELECT count(*) AS n FROM outbox_auditlook WHERE broken IS NOT NULL",
+    ),
     Gauge("ao_quarantine_fullest", "Messages in the fullest mailbox of the quarantine.", FULLEST),
     Gauge(
         "ao_returns",

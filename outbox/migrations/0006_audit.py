@@ -33,6 +33,7 @@ REVOKE ALL ON FUNCTION ao_audit(text, text, text, jsonb) FROM PUBLIC;
 
 -- The lock is taken at the commit, in a statement of its own: what is looked at after it is younger than whoever had
 -- it. A transaction that does not wait for long (a trip) goes on without: its rows stay loose until the next commit.
+-- So does one that fails here for whatever reason.
 CREATE FUNCTION ao_chain() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
@@ -53,7 +54,9 @@ BEGIN
         WHERE id = loose.id RETURNING digest INTO last;
     END LOOP;
     RETURN NULL;
-EXCEPTION WHEN lock_not_available THEN
+-- whatever is wrong with the chain, a stop must stand: the rows are kept, and the next commit ties them
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'the audit was not chained: %', SQLERRM;
     RETURN NULL;
 END
 $$;
@@ -82,6 +85,11 @@ BEGIN
     END IF;
     PERFORM ao_audit(who, TG_ARGV[0] || '.' || coalesce(told ->> TG_ARGV[1], TG_ARGV[1]), subject,
                      told - ARRAY['who', 'scope', 'at', 'arithmetic', 'fates', 'cuts', 'last']);
+    RETURN NULL;
+-- a stop must stand whatever is wrong with the audit, and has a story of its own that nobody can change
+EXCEPTION WHEN OTHERS THEN
+    IF TG_TABLE_NAME <> 'reputation_switchevent' THEN RAISE; END IF;
+    RAISE WARNING 'epoch % was not audited: %', told ->> 'epoch', SQLERRM;
     RETURN NULL;
 END
 $$;

@@ -17,7 +17,7 @@ from pytest_django import Settings
 from outbox import alarms, conditions, ledger, pager, pulse, sessions, vigil
 from outbox.conditions import CONDITIONS
 from outbox.ledger import Settlement
-from outbox.models import Alarm, Delivery, Endpoint, Quarantine, Session, Vigil
+from outbox.models import Alarm, AuditLook, Delivery, Endpoint, Quarantine, Session, Vigil
 from outbox.pager import NotTold
 from reputation import killswitch
 from reputation.models import SendingDomain, Watch
@@ -178,6 +178,14 @@ def read_again() -> None:
     Quarantine.objects.first().delete()
 
 
+def tampered() -> None:
+    AuditLook.objects.update_or_create(pk=1, defaults={"broken": 7, "words": "row 7 was changed"})
+
+
+def whole() -> None:
+    AuditLook.objects.update(broken=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     begins: Callable[[], None]
@@ -197,6 +205,7 @@ CASES = {
     "domain_degraded": Case(degraded, mended, "agents.acme.test broke"),
     "endpoint_disabled": Case(unheard, listened_to, "crm was disabled: 410"),
     "quarantine_full": Case(unread, read_again, "800 messages to postmaster@x.test"),
+    "audit_broken": Case(tampered, whole, "row 7 was changed"),
 }
 
 
@@ -254,7 +263,7 @@ def test_a_drill_that_leaves_its_stream_closed_is_told_after_all() -> None:
 
 def test_only_one_judges_at_a_time_and_not_twice_within_ten_seconds(live_db: Any) -> None:
     with psycopg.connect(live_db.app) as other:
-        other.execute("SELECT pg_advisory_xact_lock(20559, 2)")
+        other.execute("SELECT pg_advisory_xact_lock(20559, 4)")
         assert not alarms.judge()
     assert alarms.judge()
     assert not alarms.judge()

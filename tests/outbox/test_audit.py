@@ -534,6 +534,27 @@ def test_a_stop_does_not_wait_for_the_chain_and_is_tied_later(house: Urls) -> No
 # -- verified a step at a time -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "ALTER TABLE outbox_audit ADD CONSTRAINT nothing_goes_in CHECK (false) NOT VALID",
+        "ALTER FUNCTION ao_digest(bytea, bigint, timestamptz, text, text, text, jsonb) RENAME TO ao_gone",
+    ],
+)
+def test_a_stop_stands_whatever_is_wrong_with_the_audit(house: Urls, broken: LiteralString) -> None:
+    owner(house, broken)
+    try:
+        epoch = stop_of()
+        assert [stop.epoch for stop in killswitch.open_stops()] == [epoch]
+    finally:
+        owner(house, "ALTER TABLE outbox_audit DROP CONSTRAINT IF EXISTS nothing_goes_in")
+        owner(
+            house,
+            "DO $$ BEGIN ALTER FUNCTION ao_gone(bytea, bigint, timestamptz, text, text, text, jsonb) "
+            "RENAME TO ao_digest; EXCEPTION WHEN undefined_function THEN NULL; END $$",
+        )
+
+
 def test_a_look_verifies_what_is_new_and_goes_on_through_what_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "STEP", 4)
     chain(10)
