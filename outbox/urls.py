@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, path, re_path
 
-from outbox import api, desk, desk_account, desk_recipients, desk_reopen, desk_switch, health, metrics, optout_page
+from outbox import (
+    api,
+    desk,
+    desk_account,
+    desk_recipients,
+    desk_reopen,
+    desk_switch,
+    health,
+    metrics,
+    optout_page,
+)
 from outbox.door import door
 
 _agents, _app, _namespace = api.api.urls
@@ -13,6 +23,11 @@ _behind_the_door = [
 ]
 
 urlpatterns = [
+    # first, since they are asked for most, and each pattern before them is tried at every request
+    re_path(r"^v1/errors/?$", desk.problems, name="errors"),
+    path("v1/errors/<path:code>", desk.problem, name="error"),
+    path("v1/", (_behind_the_door, _app, _namespace)),
+    re_path(r"^v1(?:/|$)", door(api.no_such_path)),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
@@ -40,8 +55,4 @@ urlpatterns = [
     path("account/second-factor/remove/", desk_account.remove, name="second-factor-remove"),
     path("killswitch/<int:epoch>/revoke/<int:key>/", desk_switch.revoke, name="stop-revoke"),
     path("u/<str:token>", optout_page.page, name="unsubscribe"),
-    re_path(r"^v1/errors/?$", desk.problems, name="errors"),
-    path("v1/errors/<path:code>", desk.problem, name="error"),
-    path("v1/", (_behind_the_door, _app, _namespace)),
-    re_path(r"^v1(?:/|$)", door(api.no_such_path)),
 ]
