@@ -59,20 +59,22 @@ def post_mime(request: HttpRequest) -> HttpResponse:
     return json_answer({"received": True}, 202)
 
 
-@router.api_operation(
-    ["POST", "HEAD"],
+@router.api_operation(["HEAD"], "/returns/esp/{service}/", auth=None, include_in_schema=False)
+def ask_esp(_request: HttpRequest, service: str) -> HttpResponse:  # noqa: ARG001 - any of them
+    """Some services ask so whether anybody is here before they post."""
+    return HttpResponse()
+
+
+@router.post(
     "/returns/esp/{service}/",
     auth=None,
     tags=["returns"],
     summary="A relay service's webhook",
     response={202: None},
-    operation_id="post_esp",
-    openapi_extra=described(Received, None, 202) | {"requestBody": EVENTS},
+    openapi_extra=described(Received, None, 202) | {"requestBody": EVENTS, "security": []},
 )
 def post_esp(request: HttpRequest, service: str) -> HttpResponse:
-    """Received, if the service's signature or secret is right. Posted again, it counts no second time."""
-    if request.method == "HEAD":  # some services ask so whether anybody is here
-        return HttpResponse()
+    """Received, if the service's own signature or secret is right. Posted again, it counts no second time."""
     octets_of_request(request, esp.MAX_BYTES)
     try:
         told = esp.events(request, service, datetime.now(UTC))

@@ -641,7 +641,9 @@ def test_openapi_describes_every_operation_and_every_reference_is_there() -> Non
         success = next(each for status, each in operation["responses"].items() if status in ("200", "202"))
         assert success["content"]["application/json"]["schema"]["$ref"] in known
         assert operation["responses"]["default"]["content"]["application/problem+json"]
-        assert [schemes[name]["scheme"] for each in operation["security"] for name in each] == ["bearer"]
+        # a relay service signs its webhooks in its own way
+        keys = [] if operation["operationId"].endswith("post_esp") else ["bearer"]
+        assert [schemes[name]["scheme"] for each in operation["security"] for name in each] == keys
     assert set(_references(document)) <= known
 
 
