@@ -15,6 +15,7 @@ from ninja.operation import Operation
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from outbox import openapi_webhooks
 from outbox.fields import BatchIn, BudgetIn, MessageIn, PreflightIn, StopIn
 from outbox.lifecycle import Status
 from outbox.problems import CODES, VIOLATIONS, Retry
@@ -357,5 +358,6 @@ class DescribedAPI(NinjaAPI):
             *((model, "serialization") for model in ANSWERS),
         ]
         _, definitions = models_json_schema(models, ref_template=REF)
-        schema["components"].setdefault("schemas", {}).update(definitions["$defs"])
+        schema["webhooks"], told = openapi_webhooks.described(REF)
+        schema["components"].setdefault("schemas", {}).update(definitions["$defs"] | told)
         return schema

@@ -191,8 +191,8 @@ def forget(limit: int = 50_000) -> int:
 
 
 def _due(row: sql.Row) -> Due:
-    *before, data, attempt, secret, old = row
-    return Due(*before, sql.loads(data), attempt, secret, old)
+    told = (row.id, row.endpoint_id, row.url, row.kind, row.event_id, row.at, sql.loads(row.data))
+    return Due(*told, row.attempts, row.secret_sealed, row.old_secret_sealed)
 
 
 def _note_health(endpoint: int, outcome: Outcome) -> None:

@@ -8,12 +8,13 @@ import orjson
 import pytest
 from django.db import connections, transaction
 
-from outbox import endpoints, ids, intake, ledger, sessions, webhooks
+from outbox import endpoints, ids, intake, ledger, openapi_webhooks, sessions, webhooks
 from outbox.keys import Caller, authenticate
 from outbox.ledger import Settlement, Testimony
 from outbox.models import Delivery, Endpoint, Event, Notice
+from outbox.openapi_webhooks import model_of
 from outbox.payloads import parse_draft
-from outbox.webhook_events import EVENTS
+from outbox.webhook_events import EVENTS, body
 from reputation import killswitch, sql
 from reputation.models import Ramp
 from reputation.vault import new_master_key
@@ -56,6 +57,7 @@ def settled(caller: Caller, status: str, code: str) -> None:
     claimed = ledger.claim(session, tier=1, limit=100)
     ledger.clear(session, [(one.id, one.attempt) for one in claimed])
     ledger.settle(session, [Settlement(one.id, one.attempt, status, code) for one in claimed])
+    sessions.end(session)
 
 
 def kinds() -> list[str]:
@@ -143,6 +145,28 @@ def test_what_is_told_later_of_a_delivery_is_told_too(caller: Caller) -> None:
     ledger.report(Testimony(delivery, "complained", "smtp", "abuse"))
     ledger.report(Testimony(delivery, "bounced", "smtp", "unknown", code="recipient_unknown"))
     assert kinds() == ["delivery.complained", "delivery.bounced"]
+
+
+def test_what_is_told_is_what_the_document_describes(caller: Caller) -> None:
+    endpoint()
+    deliveries = post(caller, "a@example.org", "b@example.org")
+    settled(caller, "delivered", "accepted_by_server")
+    ledger.report(Testimony(deliveries[0], "bounced", "smtp", "unknown", code="recipient_unknown"))
+    ledger.cancel_message(ids.message_of(post(caller)[0]), "by_agent", "key")
+    killswitch.trip("all", who="ada", why="")
+    webhooks.confirm_stops()
+    killswitch.resume("all", who="ada", why="Over")
+    for one in Notice.objects.all():
+        model_of(one.kind).model_validate_json(body(one.kind, one.at, one.data))
+    assert len(set(kinds())) == 7
+
+
+def test_the_document_has_every_event() -> None:
+    paths, schemas = openapi_webhooks.described("#/components/schemas/{model}")
+    assert paths.keys() == EVENTS.keys()
+    for path in paths.values():
+        reference = path["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        assert reference.rpartition("/")[2] in schemas
 
 
 SCOPES = [
