@@ -60,7 +60,7 @@ def post_mime(request: HttpRequest) -> HttpResponse:
 
 
 @router.api_operation(["HEAD"], "/returns/esp/{service}/", auth=None, include_in_schema=False)
-def ask_esp(_request: HttpRequest, service: str) -> HttpResponse:  # noqa: ARG001 - any of them
+def ask_esp(request: HttpRequest, service: str) -> HttpResponse:  # noqa: ARG001 - whoever asks, for any of them
     """Some services ask so whether anybody is here before they post."""
     return HttpResponse()
 
