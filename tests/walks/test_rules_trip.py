@@ -88,7 +88,9 @@ def test_mail_of_an_agent_for_trying_is_never_judged(judged: Installation) -> No
     assert judged.ask("SELECT scope FROM reputation_watch WHERE scope = 'agent:bob'") == []
 
 
-def test_one_refusal_by_a_named_provider_for_what_we_are_closes_the_domain_there(judged: Installation) -> None:
+def test_one_refusal_by_a_named_provider_for_what_we_are_closes_the_domain_there(
+    judged: Installation,
+) -> None:
     scope = "domain_provider:support.acme.test/gmail"
     send(judged, ["auth@gmail.test"], "r2", "carol")
     until_closed(judged, scope)
