@@ -19,8 +19,9 @@ from django.utils.safestring import SafeString
 
 from outbox import endpoints, webhooks
 from outbox.models import Endpoint, Notice
+from outbox.searching import ClosedListFilter
 from outbox.telling import filtered, link
-from outbox.webhook_events import EVENTS
+from outbox.webhook_events import EVENTS, TEST
 from reputation.viewing import FixedOnce, ReadOnly, block, chip, clock, confirm
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class EndpointAdmin(FixedOnce):
     @admin.display(description="state", ordering="enabled")
     def state(self, endpoint: Endpoint) -> SafeString:
         if not endpoint.enabled:
-            return chip("closed", "disabled")
-        return chip("slow", "failing") if endpoint.failing_since else chip("open")
+            return chip("disabled")
+        return chip("failing" if endpoint.failing_since else "enabled")
 
     @admin.display(description="told")
     def told(self, endpoint: Endpoint) -> SafeString:
@@ -187,11 +188,17 @@ class EndpointAdmin(FixedOnce):
         return confirm(self, request, title="The new secret", shown_once=once, back=_page_of(row.pk))
 
 
+class KindFilter(ClosedListFilter):
+    """The table is not searched for the events it holds."""
+
+    title, parameter_name, values = "event", "kind", (*EVENTS, TEST)
+
+
 @admin.register(Notice)
 class NoticeAdmin(ReadOnly):
     change_form_template = "admin/outbox/notice/change_form.html"
-    list_display = ("event_id", "kind", "to", "how", "attempts", "status", clock("at"), "said")
-    list_filter = ("endpoint", "state", "kind")
+    list_display = ("event_id", "kind", "to", "how", "attempts", "status", clock("at"))
+    list_filter = ("endpoint", "state", KindFilter)
     list_select_related = ("endpoint",)
     search_fields = ("event_id",)
     search_help_text = "A webhook-id, or the id of the delivery, message or scope that it tells of."

@@ -83,6 +83,14 @@ def test_each_event_is_told_once_to_each_endpoint(caller: Caller) -> None:
         assert [one.event_id for one in mine] == [ids.printed("evt", event.pk) for event in events]
 
 
+def test_a_disabled_endpoint_beside_an_enabled_one_is_told_nothing(caller: Caller) -> None:
+    endpoint("on")
+    endpoints.disable(endpoint("off").pk)
+    post(caller)
+    killswitch.trip("stream:x", who="ada", why="")
+    assert set(Notice.objects.values_list("endpoint__name", flat=True)) == {"on"}
+
+
 def test_a_rollback_tells_nothing(caller: Caller) -> None:
     endpoint()
 
