@@ -5,10 +5,13 @@ of their own. ``live_db`` points this process's Django at a database whose trans
 empties it afterwards: what the migrations put there stays.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import LiteralString, cast
 
+import django_ratelimit.core
 import psycopg
 import pytest
 from django.conf import settings
@@ -70,6 +73,13 @@ class Live:
 
     urls: Urls
     emptying: LiteralString
+
+
+@pytest.fixture(autouse=True)
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No window of a request rate ends in the middle of a test that counts up to its limit."""
+    now = time.time()
+    monkeypatch.setattr(django_ratelimit.core, "time", SimpleNamespace(time=lambda: now))
 
 
 @pytest.fixture(scope="session")

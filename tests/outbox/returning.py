@@ -32,7 +32,7 @@ def delivered(
     ledger.clear(session, [(one.id, one.attempt) for one in claimed])
     if status != "sending":
         settle(session, claimed, status)
-    return [one.id for one in claimed]
+    return [one.id for one in sorted(claimed, key=lambda one: one.recipient)]
 
 
 def settle(session: int, claimed: Any, status: str = "delivered") -> None:

@@ -22,6 +22,7 @@ from outbox.doubt import Word
 from outbox.keys import authenticate
 from outbox.models import Agent, ApiKey, Audit, AuditLook, Delivery, Endpoint
 from outbox.payloads import parse_draft
+from outbox.people import make_groups
 from reputation import keyring, killswitch, sql, suppression, switchlog
 from reputation.models import (
     Judgement,
@@ -51,6 +52,11 @@ def house(live_db: Urls) -> Iterator[Urls]:
         User.objects.create_user("rita", password=SECRET, is_staff=True)
         owner(live_db, "TRUNCATE outbox_audit")
         yield live_db
+        owner(
+            live_db,
+            "DELETE FROM auth_user_groups; DELETE FROM auth_group_permissions; DELETE FROM auth_group",
+        )
+        make_groups()
 
 
 def owner(urls: Urls, statement: LiteralString, *params: Any) -> None:

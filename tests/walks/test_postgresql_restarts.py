@@ -37,7 +37,7 @@ def here(fragile: Template, tmp_path: Path) -> Iterator[Installation]:
 STEPS = {
     "claim": ("SELECT FROM outbox_session FOR UPDATE", "FROM ao_claim", "ok", "queued"),
     "clear": (ALL_ROWS, "ao_clear", "late-1500ms-rcpt", "sending"),
-    "settle": (ALL_ROWS, "AS g .id uuid, attempt", "late-1500ms-dot", "cleared"),
+    "settle": (ALL_ROWS, "AS .id uuid, attempt smallint, status", "late-1500ms-dot", "cleared"),
 }
 
 
