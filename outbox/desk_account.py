@@ -1,11 +1,12 @@
 """A person's own second factor: enrol a phone, keep recovery codes, do without it again.
 
 Guarantees: whoever has left a screen unlocked enrols and removes nothing, for both want the password, and removing or
-fresh recovery codes a code as well; a secret is never shown again. Refuses: to show anybody else's.
+fresh recovery codes a code as well; a secret is never shown again. Refuses: to show anybody else's, and to enrol
+another phone beside one: who knows the password alone would get past the code.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,6 +19,7 @@ from outbox import audit, proving, second_factor
 from outbox.desk_switch import person_of
 
 PAGE = "outbox/account/second_factor.html"
+ENROLLED: Final = "You have one already: remove it first, which wants its code."
 View = Callable[..., HttpResponse]
 
 
@@ -37,7 +39,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @own
 def begin(request: HttpRequest) -> HttpResponse:
     """Show the secret: from here on the page is its owner's."""
-    return _guarded(request, lambda: _page(request, enrolment=second_factor.enrolment(person_of(request))))
+    return _enrolling(request, lambda: _page(request, enrolment=second_factor.enrolment(person_of(request))))
 
 
 @require_POST
@@ -53,7 +55,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
             return _page(request, status=422, **shown)
         return _told(request, "second_factor.enrolled", codes)
 
-    return _guarded(request, enrol)
+    return _enrolling(request, enrol)
 
 
 @require_POST
@@ -78,6 +80,12 @@ def remove(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("second-factor"))
 
     return _guarded(request, take, code_owed=True)
+
+
+def _enrolling(request: HttpRequest, act: Callable[[], HttpResponse]) -> HttpResponse:
+    if second_factor.enrolled(person_of(request)):
+        return _page(request, status=422, error=ENROLLED)
+    return _guarded(request, act)
 
 
 def _guarded(

@@ -108,6 +108,16 @@ def test_removing_it_wants_the_password_and_a_code(rita: Client) -> None:
     assert Audit.objects.filter(act="second_factor.removed").exists()
 
 
+def test_the_password_alone_enrols_no_other_phone_beside_one(rita: Client) -> None:
+    device = phone()
+    other = TOTPDevice.objects.create(user=device.user, name="phone", confirmed=False)
+    given = {"password": PASSWORD}
+    assert "data:image" not in text(rita.post(f"{ACCOUNT}begin/", given), 422)
+    assert "data:image" not in text(rita.post(f"{ACCOUNT}confirm/", given | {"code": "000000"}), 422)
+    assert "remove it first" in text(rita.post(f"{ACCOUNT}confirm/", given | {"code": shown_by(other)}), 422)
+    assert TOTPDevice.objects.get(confirmed=True) == device
+
+
 def test_strangers_see_no_account(live_db: Any) -> None:
     assert Client().get(ACCOUNT).status_code == 302
 
