@@ -13,6 +13,7 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     delivery     edge: MX or relay, TLS, SMTP conversation -> Reply
     outcomes     (pure) Reply -> delivered | relayed | deferred | bounced | uncertain
     ledger       settle + event, in one transaction
+    hearing      what the reply says beyond it: lost mailboxes, our speed, accusations (heeding, pure)
 
 Back, from a bounce to what follows from it::
 

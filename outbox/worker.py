@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,28 +28,17 @@ from django.db import Error
 
 from outbox import alarm, ledger, press
 from outbox.crashpoints import reached
-from outbox.delivery import Envelope, Limits, Reply, SmtpTransport
+from outbox.delivery import Envelope, Limits, SmtpTransport
 from outbox.dispatch import Pipeline
 from outbox.grouping import Grouped
-from outbox.heeding import Lost, accused, heard, lost
+from outbox.hearing import Hearing
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
 from outbox.sessions import Lease
-from reputation import (
-    families,
-    incidents,
-    judging,
-    reopening,
-    shaping,
-    suppression,
-    tlspolicies,
-    valves,
-    witnesses,
-)
+from reputation import families, reopening, tlspolicies
 from reputation.fetching import Fetcher
 from reputation.providers import OTHER
 from reputation.resolver import Resolver
-from reputation.shaping import Accusation, Strike
 from reputation.tlspolicies import TlsPolicies
 
 logger = logging.getLogger(__name__)
@@ -68,7 +57,6 @@ DRAIN_SECONDS: Final = 25.0
 RETRY_SECONDS: Final = 0.5
 SIGNERS: Final = 2  # threads: an RSA operation releases the interpreter
 CHUNK: Final = 16  # deliveries composed and signed in one go
-REMEMBERED_DOMAINS: Final = 100_000
 BAD: Final = "bounced"  # evidence that may close a scope
 HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
 
@@ -138,10 +126,7 @@ class Dispatcher:
         self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
         self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
-        self._shape = Grouped("shape", _shape)
-        self._judge = Grouped("judge", _judge)
-        self._unsettled: Mapping[shaping.Place, int] = {}
-        self._confused: frozenset[str] = frozenset()
+        self._hearing = Hearing(self)
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._last_agent = [0, 0]  # of each tier: whose turn the next claim begins after
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,7 +135,6 @@ class Dispatcher:
         self._poked = asyncio.Event()
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._draining = False
-        self._learned: set[str] = set()
         self._held: set[UUID] = set()
         self._doubtful = False
 
@@ -178,7 +162,12 @@ class Dispatcher:
         self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
         transport = _transport(self._resolver)
         self._pipeline = Pipeline(
-            transport, self._lease, self._ask_clearance, self._settle_surely, self._met, self._doubts
+            transport,
+            self._lease,
+            self._ask_clearance,
+            self._settle_surely,
+            self._hearing.met,
+            self._hearing.doubts,
         )
         rounds = self._loop.create_task(self._make_rounds())
         while not self._draining:
@@ -202,13 +191,12 @@ class Dispatcher:
         for turn in itertools.count():
             await asyncio.sleep(ROUNDS_SECONDS)
             try:
-                await self._in_claimer(_rounds, turn % ROUSE_EVERY == 0)
-                self._unsettled = await self._in_claimer(_tended_valves)
-                self._confused = await self._in_claimer(incidents.going_on)
+                await self.in_claimer(_rounds, turn % ROUSE_EVERY == 0)
+                await self._hearing.refresh()
                 self._doubtful |= turn % DISOWN_EVERY == 0
             except Error as error:
                 logger.warning("a round was not made: %s", error)
-            await self._conclude()
+            await self._hearing.conclude()
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -219,7 +207,7 @@ class Dispatcher:
         if not all(room.wide() for room in self._rooms):
             return POLL_SECONDS  # or sooner: the conversation that makes room says so
         try:
-            seconds = await self._in_claimer(ledger.seconds_to_next)
+            seconds = await self.in_claimer(ledger.seconds_to_next)
         except Error:
             return POLL_SECONDS
         return POLL_SECONDS if seconds is None else min(max(seconds, 0.005), POLL_SECONDS)
@@ -238,7 +226,7 @@ class Dispatcher:
         reached("before_claim")
         try:
             await self._disown(session)
-            jobs = await self._in_claimer(_claimed, session, tier, limit, self._last_agent[tier])
+            jobs = await self.in_claimer(_claimed, session, tier, limit, self._last_agent[tier])
         except Exception as error:
             # the claim may have been committed all the same, and nobody here would know of it; a bug of ours must not
             # leave a worker that renews its lease and claims nothing
@@ -254,13 +242,13 @@ class Dispatcher:
         self._held |= {job.claimed.id for job in jobs}
         held = [(job, room.enter()) for job in jobs]
         for first in range(0, len(held), CHUNK):
-            self._begin(self._press(held[first : first + CHUNK], room))
+            self.begin(self._press(held[first : first + CHUNK], room))
         return len(jobs) >= limit
 
     async def _disown(self, session: int) -> None:
         """After a claim that failed: give back what our session holds and we do not know of."""
         if self._doubtful:
-            await self._in_claimer(ledger.disown, session, list(self._held))
+            await self.in_claimer(ledger.disown, session, list(self._held))
             self._doubtful = False
 
     async def _press(self, held: list[tuple[Job, Place]], room: Room) -> None:
@@ -268,10 +256,10 @@ class Dispatcher:
         light = [pair for pair in held if pair[0].sheet is not None]
         pressed = await self._loop.run_in_executor(self._signer, press.pressed, [job for job, _ in light])
         for (job, place), envelope in zip(light, pressed, strict=True):
-            self._begin(self._dispatch(job, envelope, room, place))
+            self.begin(self._dispatch(job, envelope, room, place))
         for job, place in held:
             if job.sheet is None:
-                self._begin(self._dispatch_heavy(job, room, place))
+                self.begin(self._dispatch_heavy(job, room, place))
 
     async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room, place: Place) -> None:
         try:
@@ -291,10 +279,10 @@ class Dispatcher:
         domain = claimed.recipient.rpartition("@")[2]
         found = await self._resolver.exchangers(domain)
         try:
-            provider = await self._in_claimer(_told, domain, found.hosts[0].host) if found.hosts else OTHER
+            provider = await self.in_claimer(_told, domain, found.hosts[0].host) if found.hosts else OTHER
             if provider == OTHER:
                 return False
-            await self._in_claimer(ledger.relane, job.session, claimed, provider, place.domain)
+            await self.in_claimer(ledger.relane, job.session, claimed, provider, place.domain)
         except Error as error:
             logger.warning("%s stays in the lane it is in: %s", claimed.id, error)
             return False
@@ -307,12 +295,14 @@ class Dispatcher:
             pressed = await self._loop.run_in_executor(self._signer, press.pressed, [loaded])
             await self._dispatch(loaded, pressed[0], room, place)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run beside the loop; waited for when the worker ends."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _in_claimer(self, call: Callable[..., T], *words: object) -> T:
+    async def in_claimer(self, call: Callable[..., T], *words: object) -> T:
+        """The result of a call made in the thread that claims."""
         return await self._loop.run_in_executor(self._claimer, call, *words)
 
     async def _ask_clearance(self, job: Job) -> bool:
@@ -322,40 +312,6 @@ class Dispatcher:
         except Error as error:
             logger.warning("nothing was cleared: %s", error)
             return False
-
-    def _met(self, job: Job, reply: Reply) -> None:
-        """What a recipient's own server said tells of more than this delivery."""
-        if job.route is None or job.standing is None or job.route.kind != "direct":
-            return
-        self._meet(job, reply.host)
-        if (how := lost(reply)) and not (how is Lost.GONE and self._doubts(job.claimed.provider)):
-            self._loop.run_in_executor(self._claimer, _leave_alone, job.claimed.recipient, how)
-        if job.claimed.exempt:
-            return  # what an agent for trying and loading provokes must not slow the lane it tries
-        domain, source = job.standing.domain, job.standing.source_address
-        if said := accused(domain, source, job.claimed.recipient, reply):
-            self._begin(self._conclude(said))
-        for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
-            self._begin(self._heed(word))
-
-    def _doubts(self, provider: str) -> bool:
-        return provider in self._confused
-
-    def _meet(self, job: Job, host: str) -> None:
-        """Learn the provider of a domain from the first MX host that answered for it."""
-        domain = job.claimed.recipient.rpartition("@")[2]
-        if host and job.claimed.provider == "other" and domain not in self._learned:
-            if len(self._learned) > REMEMBERED_DOMAINS:
-                self._learned.clear()
-            self._learned.add(domain)
-            self._loop.run_in_executor(self._claimer, _learn, domain, host)
-
-    async def _heed(self, word: Strike | int) -> None:
-        """Let a reply shape our speed; if that fails, the next reply will say it again."""
-        try:
-            await self._shape(word)
-        except Error as error:
-            logger.warning("a reply did not shape our speed: %s", error)
 
     async def _settle_surely(self, settlement: Settlement, session: int) -> None:
         """Settle, however long the database stays away: the outcome is known only here."""
@@ -368,38 +324,13 @@ class Dispatcher:
             else:
                 break
         if settlement.evidence == BAD:
-            self._begin(self._conclude())
-
-    async def _conclude(self, said: Accusation | None = None) -> None:
-        """Judge at once what may close a scope; if that fails, the next round does."""
-        try:
-            await self._judge(said)
-        except Exception as error:  # a bug in the rules must not end the rounds, nor the mail
-            logger.warning("not judged yet: %s", error, exc_info=not isinstance(error, Error))
+            self.begin(self._hearing.conclude())
 
 
 def _told(domain: str, host: str) -> str:
     """The provider that a mail host tells, kept for accepts to come."""
     families.learn(domain, host)
     return families.families([domain])[domain]
-
-
-def _learn(domain: str, host: str) -> None:
-    try:
-        families.learn(domain, host)
-    except Error as error:
-        logger.warning("the provider of %s was not learned: %s", domain, error)
-
-
-def _leave_alone(recipient: str, how: Lost) -> None:
-    """Mail a lost mailbox no more; if that fails, its server will say it again."""
-    try:
-        if how is Lost.GONE:
-            suppression.suppress([suppression.hard_bounce(recipient, "reply")])
-        else:
-            suppression.mailbox_full(recipient, "reply")
-    except Error as error:
-        logger.warning("a lost mailbox was not suppressed: %s", error)
 
 
 def _rounds(rouse: bool) -> None:
@@ -427,24 +358,6 @@ def _settle(group: Sequence[tuple[int, Settlement]]) -> list[None]:
     for session, members in groupby(sorted(group, key=_session), key=_session):
         ledger.settle(session, [one for _, one in members])
     return [None for _ in group]
-
-
-def _shape(words: Sequence[Strike | int]) -> list[None]:
-    valves.apply(word for word in words if isinstance(word, Strike))
-    valves.note_success({word for word in words if isinstance(word, int)})
-    return [None for _ in words]
-
-
-def _tended_valves() -> Mapping[shaping.Place, int]:
-    valves.tend()
-    return valves.unsettled()
-
-
-def _judge(asked: Sequence[Accusation | None]) -> list[None]:
-    for said in {said for said in asked if said}:
-        witnesses.hear(said)
-    judging.judge()
-    return [None for _ in asked]
 
 
 def _session(pair: tuple[int, object]) -> int:
