@@ -118,8 +118,13 @@ def _without_unknown(row: Outcomes) -> Outcomes:
 
 
 def learned(rows: Sequence[Outcomes]) -> set[str]:
-    """Providers from which a complaint came."""
-    return {row.provider for row in rows if any(each[1] == "complained" for each in row.events)}
+    """Providers from which a complaint came that somebody vouches for.
+
+    Whoever got a message can write such a report: were it believed, the mail of a provider that never complains would
+    hide from then on what others complain of.
+    """
+    found = {row.provider for row in rows if any(each[1] == "complained" and each[4] for each in row.events)}
+    return found - {OTHER}
 
 
 def hours(rows: Sequence[Outcomes]) -> Mapping[tuple[str, str, datetime], tuple[int, int]]:

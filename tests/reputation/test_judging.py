@@ -206,12 +206,20 @@ def test_complaints_are_judged_over_what_was_sent_to_providers_that_send_them(pr
     assert list(found) == ([of] if of else [])
 
 
-def test_a_provider_from_which_a_complaint_came_sends_them():
-    reported(1, provider="web.de")
-    settled(300, provider="web.de")
+@pytest.mark.parametrize(
+    ("provider", "vouched", "trials"),
+    [
+        ("web.de", True, 300),
+        ("google-workspace", False, 0),  # anybody who got a message can have written it
+        ("other", True, 0),  # no provider in particular
+    ],
+)
+def test_a_provider_that_is_vouched_for_having_complained_sends_complaints(provider, vouched, trials):
+    reported(1, provider=provider, vouched=vouched)
+    settled(300, provider=provider)
     judging.judge()
-    assert Watch.objects.get(scope="agent:ada", signal="complaints").trials == 300
-    assert list(FeedbackProvider.objects.values_list("family", flat=True)) == ["web.de"]
+    assert Watch.objects.get(scope="agent:ada", signal="complaints").trials == trials
+    assert list(FeedbackProvider.objects.values_list("family", flat=True)) == [provider] * (trials > 0)
 
 
 @pytest.mark.parametrize(
