@@ -38,6 +38,10 @@ ROUNDS: Final = 3
 
 LIMIT_WAIT: Final = f"SET LOCAL lock_timeout = '{PATIENCE}'"
 
+# At its commit a trip may wait for the audit's chain, holding the clearance lock: not as long as the next trip waits
+# until it ends whoever has that.
+HURRY: Final = "SET LOCAL lock_timeout = '200ms'"
+
 EXCLUDE_CLEARANCE: Final = "SELECT pg_advisory_xact_lock(20559, 1)"
 
 # Not of another role (the switch's own): there a transaction that hangs is ended by its own time limit.
@@ -135,6 +139,7 @@ def trip(scope: str, *, who: str, why: str, also: Also | None = None) -> Switche
         sql.count(CLOSE, fields)
         if also:
             also(switched)
+        sql.count(HURRY)
     return switched
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
@@ -23,7 +24,7 @@ from outbox.keys import authenticate
 from outbox.models import Agent, ApiKey, Audit, AuditLook, Delivery, Endpoint
 from outbox.payloads import parse_draft
 from outbox.people import make_groups
-from reputation import keyring, killswitch, sql, suppression, switchlog
+from reputation import judging, keyring, killswitch, sql, suppression, switchlog
 from reputation.models import (
     Judgement,
     Numbers,
@@ -33,6 +34,7 @@ from reputation.models import (
     SigningKey,
     SwitchEvent,
 )
+from reputation.rules import Strength, Verdict
 from reputation.suppression import ALL, Entry, Reason
 from reputation.vault import new_master_key
 from tests import factories
@@ -537,6 +539,21 @@ def test_a_stop_does_not_wait_for_the_chain_and_is_tied_later(house: Urls) -> No
     assert audit.verify().rows == 2
 
 
+def test_no_stop_ends_another_that_waits_for_the_chain(house: Urls) -> None:
+    scopes = [f"run:ada/{each}" for each in range(3)]
+
+    def stop(scope: str) -> None:
+        try:
+            killswitch.trip(scope, who="rita", why="too much")
+        finally:
+            connections.close_all()
+
+    with psycopg.connect(house.owner) as hanging, ThreadPoolExecutor(len(scopes)) as pool:
+        hanging.execute("SELECT pg_advisory_xact_lock(20559, 7)")
+        list(pool.map(stop, scopes))
+        assert {stop.scope for stop in killswitch.open_stops()} == set(scopes)
+
+
 # -- verified a step at a time -------------------------------------------------------------------------------
 
 
@@ -551,7 +568,9 @@ def test_a_stop_stands_whatever_is_wrong_with_the_audit(house: Urls, broken: Lit
     owner(house, broken)
     try:
         epoch = stop_of()
-        assert [stop.epoch for stop in killswitch.open_stops()] == [epoch]
+        judging.conclude([Verdict("stream:a", "bounces", Strength.STRONG, "12 of 60")])
+        [tripped] = judging.judge()
+        assert [stop.epoch for stop in killswitch.open_stops()] == [epoch, tripped.epoch]
     finally:
         owner(house, "ALTER TABLE outbox_audit DROP CONSTRAINT IF EXISTS nothing_goes_in")
         owner(
