@@ -13,7 +13,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db import OperationalError
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from outbox import replaying
 from reputation import judging
@@ -21,7 +21,7 @@ from reputation.models import Numbers as Row
 from reputation.models import Stream
 from reputation.rules import Numbers
 from reputation.simulating import Consequences, consequences
-from reputation.viewing import FixedOnce, clock
+from reputation.viewing import Beside, FixedOnce, clock
 
 TRY: Final = "_try"
 TRIED: Final = "Nothing was saved: this is what these numbers would do."
@@ -55,7 +55,7 @@ class NumbersForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Row)
-class NumbersAdmin(FixedOnce):
+class NumbersAdmin(Beside, FixedOnce):
     form = NumbersForm
     fixed = ("stream",)
     readonly_fields = ("version", "changed_by", "changed_at")
@@ -88,26 +88,18 @@ class NumbersAdmin(FixedOnce):
         super().save_model(request, obj, form, change)
         obj.refresh_from_db()
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Row | None = None,
-    ) -> HttpResponse:
+    def beside(self, request: HttpRequest, row: Row | None, form: Any) -> dict[str, Any]:
         """The form with what the saved numbers do; or, when it was tried, what the edited ones would."""
-        saved, tried = _saved(obj), getattr(context["adminform"].form, "tried", None)
+        saved, tried = _saved(row), getattr(form, "tried", None)
         if tried is None:
-            shown: dict[str, Any] = {"told": [("the defaults", consequences(Numbers()))]}
-            shown["told"] += [("as they are saved", consequences(saved))] if saved != Numbers() else []
-        else:
-            edited = _edited(tried, saved)
-            stream = obj.stream if obj else tried.get("stream")
-            shown = {"told": list(_one_by_one(saved, edited)), "errors": [], **_replayed(edited, stream)}
-            self.message_user(request, TRIED, messages.INFO)
-        return super().render_change_form(request, context | shown, add, change, form_url, obj)
+            told = [("the defaults", consequences(Numbers()))]
+            return {
+                "told": told + ([("as they are saved", consequences(saved))] if saved != Numbers() else [])
+            }
+        edited = _edited(tried, saved)
+        stream = row.stream if row else tried.get("stream")
+        self.message_user(request, TRIED, messages.INFO)
+        return {"told": list(_one_by_one(saved, edited)), "errors": [], **_replayed(edited, stream)}
 
 
 def _saved(row: Row | None) -> Numbers:

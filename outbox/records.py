@@ -10,14 +10,14 @@ from typing import Any, Final
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from outbox import ids, searching, telling
 from outbox.models import Answer, Attempt, Delivery, Event, Lane, Message, Run, Session
 from outbox.searching import CodeFilter, PeriodFilter, RunFilter, StatusFilter
 from outbox.telling import delivery_link, filtered, message_link
-from reputation.viewing import ReadOnly, block, chip, clock, visible
+from reputation.viewing import Beside, ReadOnly, block, chip, clock, visible
 
 
 class MessageList(ChangeList):
@@ -49,7 +49,7 @@ class Searchable(ReadOnly):
         return (queryset.filter(self.named(words)) if words else queryset), False
 
 
-class Told(Searchable):
+class Told(Beside, Searchable):
     """A row whose page is its story."""
 
     change_form_template = "admin/story.html"
@@ -66,17 +66,8 @@ class Told(Searchable):
             self.get_queryset(request).select_related(*self.told_with).filter(pk=key).first() if key else None
         )
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        told = {"subtitle": self.name(obj), **self.tell(obj)}
-        return super().render_change_form(request, context | told, add, change, form_url, obj)
+    def beside(self, _request: HttpRequest, row: Any, _form: Any) -> dict[str, Any]:
+        return {"subtitle": self.name(row), **self.tell(row)}
 
 
 @admin.register(Message)

@@ -26,7 +26,7 @@ from reputation import domains, keyring, overview
 from reputation.forms import EnrolForm, MakeKeyForm, ReasonForm, RetireForm, SendingDomainForm
 from reputation.models import Ramp, RecordCheck, SendingDomain, SigningKey
 from reputation.vault import BadMasterKey
-from reputation.viewing import FixedOnce, chip, confirm
+from reputation.viewing import Beside, FixedOnce, chip, confirm
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class DomainList(ChangeList):
 
 
 @admin.register(SendingDomain)
-class SendingDomainAdmin(FixedOnce):
+class SendingDomainAdmin(Beside, FixedOnce):
     form = SendingDomainForm
     change_form_template = "admin/reputation/sendingdomain/change_form.html"
     fixed = ("name", "stream")
@@ -125,17 +125,8 @@ class SendingDomainAdmin(FixedOnce):
         ]
         return [*ours, *super().get_urls()]
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        told = {"overview": overview.of_domain(obj, _asked_at(request))} if obj else {}
-        return super().render_change_form(request, context | told, add, change, form_url, obj)
+    def beside(self, request: HttpRequest, row: Any, _form: Any) -> dict[str, Any]:
+        return {"overview": overview.of_domain(row, _asked_at(request))} if row else {}
 
     def add_view(
         self,

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from reputation import bulk, domains, keyring
 from reputation.forms import DeclareForm, WarmingForm
 from reputation.models import OrganisationalDomain
-from reputation.viewing import FixedOnce, chip, confirm, stamp, visible
+from reputation.viewing import Beside, FixedOnce, chip, confirm, stamp, visible
 
 WARNING = (
     "Every agent stream needs a domain below one that is dedicated to agents. What mailbox providers come to think of "
@@ -41,7 +41,7 @@ class OrganisationList(ChangeList):
 
 
 @admin.register(OrganisationalDomain)
-class OrganisationalDomainAdmin(FixedOnce):
+class OrganisationalDomainAdmin(Beside, FixedOnce):
     form = WarmingForm
     change_form_template = "admin/reputation/organisationaldomain/change_form.html"
     readonly_fields = ("name", "use_now", "declared")
@@ -81,17 +81,8 @@ class OrganisationalDomainAdmin(FixedOnce):
         name = "reputation_organisationaldomain_declare"
         return [path("<int:organisation>/declare/", view, name=name), *super().get_urls()]
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        told = {"bulk": bulk.of_organisation(obj, keyring.now())} if obj else {}
-        return super().render_change_form(request, context | told, add, change, form_url, obj)
+    def beside(self, _request: HttpRequest, row: Any, _form: Any) -> dict[str, Any]:
+        return {"bulk": bulk.of_organisation(row, keyring.now())} if row else {}
 
     def add_view(
         self,

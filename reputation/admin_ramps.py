@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from reputation import keyring, overview, tiles
 from reputation.models import Allowance, ProviderLimit, ProviderSuffix, Ramp, RampEvent, TlsPolicy
 from reputation.providers import OTHER
-from reputation.viewing import ModelAdmin, ReadOnly, block, chip, clock, visible
+from reputation.viewing import Beside, ModelAdmin, ReadOnly, block, chip, clock, visible
 
 KINDS: Final = ("advanced", "held", "stepped_down", "idle", "slowed", "closed", "opened")
 
@@ -56,7 +56,7 @@ class RampList(ChangeList):
 
 
 @admin.register(Ramp)
-class RampAdmin(ReadOnly):
+class RampAdmin(Beside, ReadOnly):
     change_form_template = "admin/reputation/ramp/change_form.html"
     ordering = ("-pk",)
     list_display = ("key", "provider", "kind", "step", "held", "last_day", "turned", "waiting")
@@ -70,18 +70,9 @@ class RampAdmin(ReadOnly):
     def get_fieldsets(self, _request: HttpRequest, _row: Any = None) -> list[Any]:
         return []
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        [tile] = tiles.tiles([obj], keyring.now(), tiles.plan_for(obj))
-        told = {"tile": tile, "subtitle": str(obj), "happenings": overview.happenings([obj])}
-        return super().render_change_form(request, context | told, add, change, form_url, obj)
+    def beside(self, _request: HttpRequest, row: Any, _form: Any) -> dict[str, Any]:
+        [tile] = tiles.tiles([row], keyring.now(), tiles.plan_for(row))
+        return {"tile": tile, "subtitle": str(row), "happenings": overview.happenings([row])}
 
     @admin.display(description="evidence", empty_value="")
     def held(self, ramp: Ramp) -> SafeString | None:

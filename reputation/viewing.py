@@ -103,6 +103,26 @@ class ReadOnly(ModelAdmin):
         return HttpResponseRedirect(request.path)
 
 
+class Beside(ModelAdmin):
+    """A row's page with more beside the row: what ``beside`` answers goes to its template."""
+
+    def beside(self, request: HttpRequest, row: Any, form: Any) -> dict[str, Any]:
+        """``row`` is None on the page that adds one; ``form`` is the one shown."""
+        raise NotImplementedError
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        told = self.beside(request, obj, context["adminform"].form)
+        return super().render_change_form(request, context | told, add, change, form_url, obj)
+
+
 class ReadOnlyInline(TabularInline):
     """Rows of another table on the page of the row they belong to."""
 
