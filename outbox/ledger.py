@@ -251,7 +251,7 @@ class Page:
 
 def cancel_runs(run_ids: Sequence[int], after: UUID | None, limit: int, actor: str) -> Page | None:
     """Cancel whatever of the next ``limit`` messages of these runs is not yet cleared; None if there are no more."""
-    fields = {"runs": list(run_ids), "after": after, "limit": limit, "actor": actor}
+    fields = {"runs": list(run_ids), "after": after, "limit": limit, "code": "run_cancelled", "actor": actor}
     with transaction.atomic():
         row = sql.one(statements.CANCEL_RUNS, fields)
         if row.cancelled:

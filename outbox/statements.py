@@ -302,13 +302,8 @@ WITH moved AS (
 SELECT lane_id, next_attempt_at AS due FROM moved
 """
 
-CANCEL: Final[LiteralString] = """
-WITH held AS MATERIALIZED (
-    SELECT id, purse_id FROM outbox_delivery
-    WHERE id > %(first)s AND id <= %(last)s
-      AND (status IN ('held', 'queued', 'deferred') OR status = 'sending' AND cleared_at IS NULL)
-    FOR UPDATE
-), moved AS (
+# Of the deliveries in ``held``: what a cancel does, with its events, its reservations and its budgets given back.
+_CANCELLED: Final[LiteralString] = """), moved AS (
     UPDATE outbox_delivery AS d SET status = 'cancelled', code = %(code)s, finished_at = ao_now(), session_id = NULL,
         purse_id = NULL
     FROM held WHERE d.id = held.id
@@ -323,11 +318,27 @@ WITH held AS MATERIALIZED (
 ), refunded AS (
     SELECT ao_refund(array_agg(message_id)) AS n FROM moved
 )
-SELECT id, purse_id AS back, counted.n + refunded.n AS n FROM moved, counted, refunded
 """
 
+CANCEL: Final[LiteralString] = "".join(
+    (
+        """
+WITH held AS MATERIALIZED (
+    SELECT id, purse_id FROM outbox_delivery
+    WHERE id > %(first)s AND id <= %(last)s
+      AND (status IN ('held', 'queued', 'deferred') OR status = 'sending' AND cleared_at IS NULL)
+    FOR UPDATE
+""",
+        _CANCELLED,
+        """SELECT id, purse_id AS back, counted.n + refunded.n AS n FROM moved, counted, refunded
+""",
+    )
+)
+
 # A page of runs' messages, oldest first. Deliveries of one message are one range of the key.
-CANCEL_RUNS: Final[LiteralString] = """
+CANCEL_RUNS: Final[LiteralString] = "".join(
+    (
+        """
 WITH page AS MATERIALIZED (
     SELECT id FROM outbox_message WHERE run_id = ANY (%(runs)s) AND (%(after)s::uuid IS NULL OR id > %(after)s)
     ORDER BY id LIMIT %(limit)s
@@ -336,26 +347,15 @@ WITH page AS MATERIALIZED (
     JOIN outbox_delivery AS d ON d.id > m.id AND d.id <= (left(m.id::text, 33) || 'fff')::uuid
     WHERE d.status IN ('held', 'queued', 'deferred') OR d.status = 'sending' AND d.cleared_at IS NULL
     FOR UPDATE OF d
-), moved AS (
-    UPDATE outbox_delivery AS d SET status = 'cancelled', code = 'run_cancelled', finished_at = ao_now(),
-        session_id = NULL, purse_id = NULL
-    FROM held WHERE d.id = held.id
-    RETURNING d.id, d.message_id, d.attempt, held.purse_id
-), ended AS (
-    SELECT purse_id, '' AS evidence, false AS used FROM moved
-), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'cancelled', 'cancelled', 'run_cancelled', %(actor)s FROM moved
-), counted AS (
-    SELECT ao_count(array_agg(purse_id), array_agg(used), array_agg(evidence)) AS n FROM ended
-), refunded AS (
-    SELECT ao_refund(array_agg(message_id)) AS n FROM moved
-)
-SELECT (SELECT max(id::text)::uuid FROM page) AS last, (SELECT count(*) FROM moved) AS cancelled,
+""",
+        _CANCELLED,
+        """SELECT (SELECT max(id::text)::uuid FROM page) AS last, (SELECT count(*) FROM moved) AS cancelled,
        (SELECT array_agg(DISTINCT purse_id) FILTER (WHERE purse_id IS NOT NULL) FROM moved) AS purses,
        counted.n + refunded.n AS n
 FROM counted, refunded
-"""
+""",
+    )
+)
 
 # What a receiver says of a delivery afterwards: its signal, once, and the move it testifies if the delivery stands
 # where that begins. What came before the attempt was settled is left to CATCH_UP. No answer: it was known already.
