@@ -1,11 +1,15 @@
 """Stops to end in tests: mail behind them, and what stands where."""
 
+import itertools
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
+import pytest
 
-from outbox import recheck
+from outbox import ledger, recheck
 from outbox.models import Agent
 from reputation import killswitch, reopening, sql
 from reputation.models import OpenStop, Reopening
@@ -53,10 +57,21 @@ def put_off() -> list[float]:
     return sorted(minutes for minutes in waits if minutes > 0)
 
 
-def later(live_db: Any, by: str) -> None:
-    """The rules' time goes on."""
-    with psycopg.connect(live_db.owner, autocommit=True) as owner:
-        owner.execute("UPDATE outbox_clockshift SET shift = shift + %s::interval", [by])
+@contextmanager
+def killed_in(monkeypatch: Any, step: str, at: int) -> Iterator[None]:
+    """Whoever works dies as soon as this step of the ledger's is done for the ``at``-th time."""
+    work, calls = getattr(ledger, step), itertools.count(1)
+
+    def dies(*args: Any) -> Any:
+        done = work(*args)
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, step, dies)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def ask(live_db: Any, statement: LiteralString, *params: Any) -> list[Any]:

@@ -1,8 +1,6 @@
 """The ledger on a real database: every guard tried from both sides."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +19,7 @@ from outbox.press import Job, Unwanted
 from reputation import killswitch, sql
 from reputation.models import SendingDomain, Stream
 from tests import factories
+from tests.clocks import shifted
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -67,15 +66,6 @@ def let_lease_lapse(session: int) -> None:
         "UPDATE outbox_session SET lease_until = clock_timestamp() - interval '1 second' WHERE id = %s",
         [session],
     )
-
-
-@contextmanager
-def shifted(live_db: Any, by: timedelta) -> Iterator[None]:
-    """The rules' time pushed on, as only the owner may."""
-    with psycopg.connect(live_db.owner, autocommit=True) as owner:
-        owner.execute("UPDATE outbox_clockshift SET shift = %s", [by])
-        yield
-        owner.execute("UPDATE outbox_clockshift SET shift = '0'")
 
 
 def test_the_walk_through_the_ledger_leaves_one_event_for_each_move(caller: Caller, session: int) -> None:

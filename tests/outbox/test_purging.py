@@ -10,7 +10,8 @@ from outbox.ledger import Settlement
 from outbox.models import Agent, Delivery, Event
 from reputation.models import Purge
 from tests import factories
-from tests.outbox.reopened import ask, backlog, due_at_once, later, put_off, reopened, stopped
+from tests.clocks import later
+from tests.outbox.reopened import ask, backlog, due_at_once, killed_in, put_off, reopened, stopped
 from tests.pages.desk import posted
 
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -135,18 +136,8 @@ def test_somebody_else_goes_on_where_one_died(bob: Agent, live_db: Any, monkeypa
         purging.undo(row, who="omar")
     if step == "throw_away":
         later(live_db, "1 hour")
-    work, calls = getattr(ledger, step), iter(range(100))
-
-    def dies(*args: Any) -> Any:
-        done = work(*args)
-        if next(calls) == 1:
-            raise KeyboardInterrupt
-        return done
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger, step, dies)
-        with pytest.raises(KeyboardInterrupt):
-            purging.tend(60)
+    with killed_in(monkeypatch, step, at=2):
+        purging.tend(60)
     purging.tend(60)
     row.refresh_from_db()
     ends = {

@@ -12,12 +12,13 @@ from reputation import killswitch, reopening, rewarming, suppression
 from reputation.models import OpenStop, Ramp, RampEvent, Reopening, SendingDomain
 from reputation.vault import new_master_key
 from tests import factories
+from tests.clocks import later
 from tests.outbox.reopened import (
     ask,
     backlog,
     begun,
     due_at_once,
-    later,
+    killed_in,
     put_off,
     reopened,
     stopped,
@@ -196,18 +197,8 @@ def test_somebody_else_goes_on_where_one_died(
     stopped(STREAM)
     ask(live_db, "UPDATE outbox_delivery SET expires_at = now() WHERE recipient < 'n12'")
     row = begun(STREAM)
-    work, calls = getattr(ledger, dies_in), iter(range(100))
-
-    def dies(*args: Any) -> Any:
-        done = work(*args)
-        if next(calls) == 2:
-            raise KeyboardInterrupt
-        return done
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger, dies_in, dies)
-        with pytest.raises(KeyboardInterrupt):
-            recheck.advance(row.pk, 60)
+    with killed_in(monkeypatch, dies_in, at=3):
+        recheck.advance(row.pk, 60)
     assert OpenStop.objects.exists()
     row = recheck.advance(row.pk, 60)
     old = Delivery.objects.filter(status="expired").count()

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-import psycopg
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -26,6 +25,7 @@ from reputation.fetching import Answer, Fetcher, FetchFailed, Limits, Ways
 from reputation.resolver import _reachable
 from reputation.vault import new_master_key
 from tests.authority import Authority
+from tests.clocks import later, shifted
 
 URL = "https://hooks.example.org/in"
 WRITE = """
@@ -52,14 +52,6 @@ def write(endpoint: Endpoint, subject: str = "dlv_1", event: str | None = None) 
 
 def claimed(limit: int = 100) -> list[str]:
     return [due.event_id for due in webhooks.claim(limit)]
-
-
-@contextmanager
-def later(live_db: Any, by: timedelta) -> Iterator[None]:
-    with psycopg.connect(live_db.owner, autocommit=True) as owner:
-        owner.execute("UPDATE outbox_clockshift SET shift = shift + %s", [by])
-        yield
-        owner.execute("UPDATE outbox_clockshift SET shift = '0'")
 
 
 class Posts:
@@ -122,7 +114,7 @@ def test_while_a_secret_rotates_both_sign_and_then_the_new_one_alone(live_db: An
     run(first)
     [(_, body, headers)] = first.seen
     assert Webhook(old).verify(body, dict(headers)) == Webhook(new).verify(body, dict(headers))
-    with later(live_db, timedelta(hours=25)):
+    with shifted(live_db, timedelta(hours=25)):
         write(endpoint)
         second = Posts()
         run(second)
@@ -183,7 +175,7 @@ def test_what_follows_in_a_subject_waits_until_what_was_before_has_ended(live_db
     assert posts.ids == [first, third]
     run(posts)
     assert posts.ids == [first, third], "its first is tried in five seconds"
-    with later(live_db, timedelta(seconds=10)):
+    with shifted(live_db, timedelta(seconds=10)):
         run(posts, rounds=2)
     assert posts.ids == [first, third, first, second]
     assert set(Notice.objects.values_list("state", flat=True)) == {"taken"}
@@ -204,16 +196,10 @@ def test_a_failure_is_tried_on_the_schedule_and_given_up_at_its_end(live_db: Any
     posts = Posts(*[FetchFailed("no answer")] * 20)
     run(posts)
     for seconds in DELAYS[:-1]:
-        with psycopg.connect(live_db.owner, autocommit=True) as owner:
-            owner.execute(
-                "UPDATE outbox_clockshift SET shift = shift + %s", [timedelta(seconds=seconds * 0.89)]
-            )
+        later(live_db, timedelta(seconds=seconds * 0.89))
         run(posts)
         early = len(posts.seen)
-        with psycopg.connect(live_db.owner, autocommit=True) as owner:
-            owner.execute(
-                "UPDATE outbox_clockshift SET shift = shift + %s", [timedelta(seconds=seconds * 0.22)]
-            )
+        later(live_db, timedelta(seconds=seconds * 0.22))
         run(posts)
         assert len(posts.seen) == early + 1
     assert set(posts.ids) == {event}
@@ -221,8 +207,7 @@ def test_a_failure_is_tried_on_the_schedule_and_given_up_at_its_end(live_db: Any
     one = Notice.objects.get()
     assert (one.state, one.attempts, one.said, one.status) == ("waiting", len(DELAYS), "no answer", None)
     assert Endpoint.objects.get().enabled
-    with psycopg.connect(live_db.owner, autocommit=True) as owner:
-        owner.execute("UPDATE outbox_clockshift SET shift = shift + '27 hours'")
+    later(live_db, "27 hours")
     run(posts)
     assert Notice.objects.get().state == "given_up"
     disabled = Endpoint.objects.get()
@@ -254,7 +239,7 @@ def test_a_success_ends_the_failing(live_db: Any) -> None:
     posts = Posts(500)
     run(posts)
     assert Endpoint.objects.get().failing_since
-    with later(live_db, timedelta(seconds=10)):
+    with shifted(live_db, timedelta(seconds=10)):
         run(posts)
     row = Endpoint.objects.get()
     assert (row.failing_since, row.rests_until) == (None, None)

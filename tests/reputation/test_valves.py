@@ -1,9 +1,7 @@
 """Valves on a real database: strikes of many at once count once, and each change leaves one event."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +14,7 @@ from reputation.allowance import ramp_of
 from reputation.models import Allowance, Ramp, RampEvent
 from reputation.shaping import Place, Reaction, Strike
 from reputation.shaping_rows import Act, Scope
+from tests.clocks import shifted
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -47,15 +46,6 @@ def moving(per_minute: int, place: Place = DOMAIN) -> None:
 
 def kinds() -> list[str]:
     return list(RampEvent.objects.order_by("id").values_list("kind", flat=True))
-
-
-@contextmanager
-def shifted(live_db: Any, by: timedelta) -> Iterator[None]:
-    """The rules' time pushed on, as only the owner may."""
-    with psycopg.connect(live_db.owner, autocommit=True) as owner:
-        owner.execute("UPDATE outbox_clockshift SET shift = %s", [by])
-        yield
-        owner.execute("UPDATE outbox_clockshift SET shift = '0'")
 
 
 def test_a_strike_slows_the_ramp_it_names_and_tells_why() -> None:
