@@ -19,10 +19,26 @@ Back, from a bounce to what follows from it::
 
     listener     edge: SMTP and LMTP; what is none of ours is refused before DATA (``api_returns``: the same by HTTP)
     mailboxes    whose mailbox an envelope recipient is: a return-path only with a token of ours (verp)
-    returns      one message in: matched, counted once, acted on, in one transaction
+    esp          relay services' webhooks: who posts is checked first (sns; ses_mail, by email)
+    esp_reports  (pure) one event of a service in, what it testifies out (esp_marks: how services name our deliveries)
+    returns      one message in: matched, counted once, acted on, in one transaction (relayed: one event of a service)
     reports      (pure) RFC 3464 / RFC 5965 and the many that are not -> Reading
     ledger       the signal, the move it testifies, the event; then reputation.feedback and reputation.suppression
     quarantine   what no parser understands, and what is written to people
+
+Stopping it::
+
+    panels       what goes out now, who sends it (outgoing, senders), and a button for each scope
+    proof        what was cleared before a stop and what became of it (aftermath, recipients; knocks: who still posts)
+    recheck      what waits is looked at again before its scope opens, and opens in steps
+    purging      what waits is thrown away, an hour later for good
+    proving      who sits there (second_factor: with a phone, people: what each group may)
+    audit        what people and rules did, in one chain
+
+Telling it::
+
+    webhooks     notices, written by triggers with what they tell, claimed in order and settled (webhook_events, pure)
+    notifier     edge: signed and posted, by a process of its own (endpoints, webhook_signing)
 
 Watching over it::
 
@@ -34,7 +50,7 @@ Watching over it::
 
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
-would happen, ``tasks`` is Celery's thin shell, ``desk`` and ``desk_switch`` hold the pages for people, ``metrics``
-what machines want to know; ``desk_reopen`` ends a stop: ``recheck`` looks again at what waits, ``purging`` throws it
-away. Imports run ``config -> outbox -> reputation``, never upward.
+would happen, ``tasks`` is Celery's thin shell, ``desk*`` and ``admin*`` hold the pages for people, ``metrics`` and
+``gauges`` what machines want to know, ``replaying`` what other numbers of the rules would have stopped. Imports run
+``config -> outbox -> reputation``, never upward.
 """

@@ -13,10 +13,12 @@ What comes back::
 
     valves       replies slow, close and reopen what they name (shaping, pure; its rows are data)
     feedback     a bounce or a complaint counts against the day's ramps, and is evidence
-    judging      evidence is weighed once: gathering, windows, rules, rates (pure) say what it proves; then it trips
+    gathering    on whom an outcome falls: the watches of its run, agent, domain and stream (windows, pure)
+    judging      evidence is weighed once: rules (pure; rates, incidents) say what it proves; then it trips
     witnesses    what a server says against us on our own connection
-    killswitch   trip and resume scopes, which are opaque (kind, key) pairs; reopening asks who may, switchlog tells,
-                 rewarming lets ramps begin lower after it
+    evidence     what is remembered against its limits, for pages (simulating: what other numbers would do)
+    killswitch   trip and resume scopes, which are opaque (kind, key) pairs; switchlog tells of them
+    reopening    who may open a scope again, and how; rewarming lets ramps begin lower after it
 
 A sending domain's life::
 
