@@ -10,13 +10,17 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
+from django.conf import settings
 from django.db import Error
 
 from outbox.grouping import Grouped
-from outbox.heeding import Lost, accused, heard, lost
+from outbox.heeding import Lost, accused, heard, listed, lost
 from outbox.outcomes import Reply
 from outbox.press import Job
 from reputation import families, incidents, judging, shaping, suppression, valves, witnesses
+from reputation.blocklists import Suspicion
+from reputation.listings import Asks, Listings
+from reputation.rules import Verdict
 from reputation.shaping import Accusation, Strike
 
 logger = logging.getLogger(__name__)
@@ -38,8 +42,9 @@ class Worker(Protocol):
 class Hearing:
     """One worker's ear; used on its event loop only."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, resolver: Asks) -> None:
         self._worker = worker
+        self._listings = Listings(resolver)
         self._shape = Grouped("shape", _shape)
         self._judge = Grouped("judge", _judge)
         self._unsettled: Mapping[shaping.Place, int] = {}
@@ -71,15 +76,27 @@ class Hearing:
         domain, source = job.standing.domain, job.standing.source_address
         if said := accused(domain, source, job.claimed.recipient, reply):
             self._worker.begin(self.conclude(said))
+        for suspicion in listed(domain, source, settings.AO_SENDING_ADDRESSES, reply):
+            self._worker.begin(self._look_up(suspicion))
         for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
             self._worker.begin(self._heed(word))
 
-    async def conclude(self, said: Accusation | None = None) -> None:
+    async def conclude(self, said: Accusation | Verdict | None = None) -> None:
         """Judge at once what may close a scope; if that fails, the next round does."""
         try:
             await self._judge(said)
         except Exception as error:  # a bug in the rules must not end the rounds, nor the mail
             logger.warning("not judged yet: %s", error, exc_info=not isinstance(error, Error))
+
+    async def _look_up(self, suspicion: Suspicion) -> None:
+        """Ask the list itself what a receiver says of it."""
+        try:
+            verdict = await self._listings.confirmed(suspicion)
+        except ValueError as error:  # an address of the settings that is none
+            logger.warning("%s cannot be looked up: %s", suspicion.subject, error)
+        else:
+            if verdict is not None:
+                await self.conclude(verdict)
 
     def _meet(self, job: Job, host: str) -> None:
         """Learn the provider of a domain from the first MX host that answered for it."""
@@ -127,8 +144,10 @@ def _tended_valves() -> Mapping[shaping.Place, int]:
     return valves.unsettled()
 
 
-def _judge(asked: Sequence[Accusation | None]) -> list[None]:
-    for said in {said for said in asked if said}:
+def _judge(asked: Sequence[Accusation | Verdict | None]) -> list[None]:
+    for said in {said for said in asked if isinstance(said, Accusation)}:
         witnesses.hear(said)
+    for verdict in (said for said in asked if isinstance(said, Verdict)):
+        witnesses.prove(verdict)
     judging.judge()
     return [None for _ in asked]

@@ -7,15 +7,16 @@ speaks in another's name. A reply about a source address that is not pinned fall
 Pure: the worker knows which deliveries went straight to their recipients' servers, and passes on what was heard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from outbox.outcomes import Phase, Reply, interpret
 from outbox.reasons import Reason
 from outbox.refusals import classify
-from reputation import wording
+from reputation import blocklists, wording
 from reputation.alignment import by_list
+from reputation.blocklists import Subject, Suspicion
 from reputation.providers import OTHER, family
 from reputation.shaping import Accusation, Place, Strike, react
 from reputation.shaping_rows import Scope
@@ -91,6 +92,34 @@ def accused(domain: str, source: str, recipient: str, reply: Reply) -> Accusatio
         return None
     scope = f"source:{source}" if source and source in reply.text else f"domain:{domain}"
     return Accusation(scope, rule, said, "", by_list(recipient.rpartition("@")[2]))
+
+
+# A text that says so of the receiver's own look-up (an open resolver, too many queries) has another reason.
+_OF_A_LIST: Final = frozenset({Reason.BLOCK_LIST, Reason.CONTENT})
+
+
+def listed(domain: str, source: str, addresses: Iterable[str], reply: Reply) -> list[Suspicion]:
+    """Which block lists a refusal names, and what of ours would be on them; nothing of it is proven.
+
+    ``addresses`` are those we send from where none is pinned; if the reply names some of them, it means those. What
+    is said of an address closes the pinned ``source``, or the ``domain`` that sends from it.
+    """
+    if reply.code is None or reply.code < 400 or not reply.host:
+        return []
+    if classify(reply.code, reply.enhanced, reply.text).reason not in _OF_A_LIST:
+        return []
+    ours = [source] if source else list(addresses)
+    subjects = {
+        Subject.ADDRESS: [one for one in ours if one in reply.text] or ours,
+        Subject.DOMAIN: [domain],
+    }
+    scopes = {Subject.ADDRESS: f"source:{source}" if source else "", Subject.DOMAIN: ""}
+    said = f"{reply.code} {reply.text}"
+    return [
+        Suspicion(one, subject, scopes[one.subject] or f"domain:{domain}", said)
+        for one in blocklists.named(wording.words(reply.text))
+        for subject in subjects[one.subject]
+    ]
 
 
 def _strikes(domain: str, source: str, reply: Reply, code: int) -> list[Strike | int]:

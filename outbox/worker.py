@@ -126,7 +126,8 @@ class Dispatcher:
         self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
         self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
-        self._hearing = Hearing(self)
+        self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
+        self._hearing = Hearing(self, self._resolver)
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._last_agent = [0, 0]  # of each tier: whose turn the next claim begins after
         self._tasks: set[asyncio.Task[None]] = set()
@@ -159,7 +160,6 @@ class Dispatcher:
         self._loop.run_until_complete(self._work())
 
     async def _work(self) -> None:
-        self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
         transport = _transport(self._resolver)
         self._pipeline = Pipeline(
             transport,

@@ -3,7 +3,7 @@
 A named provider family is believed at once. Anybody else may be wrong, or want us stopped: a witness is written down,
 and believed when three organisations say the same within an hour. Guarantees: one judgement, however many connections
 hear it at the same time; nobody is asked to close what is closed. Whatever came by mail is no witness: forwarders break
-authentication, and any host could write such a report.
+authentication, and any host could write such a report. What we looked up ourselves needs no witness (``prove``).
 """
 
 from typing import Final, LiteralString
@@ -54,6 +54,21 @@ def hear(said: Accusation) -> bool:
         if sql.one(SPOKEN_FOR, fields).found or (said.organisation and len(witnesses) < ENOUGH):
             return False
         judging.conclude([_verdict(said, witnesses)])
+    return True
+
+
+def prove(verdict: Verdict) -> bool:
+    """Write down what we have seen ourselves; whether it is new, and ``judging.judge`` will act on it.
+
+    Raises:
+        django.db.Error: nothing was written.
+    """
+    with transaction.atomic(durable=True):
+        sql.count(judging.LIMIT_IDLE)
+        sql.rows(judging.ONE_AT_A_TIME)
+        if sql.one(SPOKEN_FOR, {"scope": verdict.scope}).found:
+            return False
+        judging.conclude([verdict])
     return True
 
 

@@ -1,8 +1,9 @@
 """The DNS data of the small internet: what each name answers, as a table.
 
 A name is looked up in this order: the zone file and `--zone`, the tables here, the domains of `hosts`, and
-last the rule that any other `<x>.test` has one MX. Names outside `.test` that nobody enrolled are REFUSED:
-this server knows nothing about them. Pure but for the zone file, which is read again when its mtime changes.
+last the rule that any other `<x>.test` has one MX. Names outside `.test` that nobody enrolled are REFUSED,
+unless a block list could have them: this server knows nothing about them. Pure but for the zone file, which is read
+again when its mtime changes.
 """
 
 import json
@@ -92,6 +93,9 @@ TROUBLE: Final[dict[str, Answer]] = {
 }
 """Domains where every look-up ends so, names below them included."""
 
+BLOCK_LISTS: Final = ("zen.spamhaus.org", "dbl.spamhaus.org", "bl.spamcop.net")
+"""Zones that list nobody but whom the zone file names."""
+
 SOA: Final = "ns.test. hostmaster.test. 1 3600 600 86400 60"
 """Of every `<x>.test`; its minimum is how long negative answers are remembered."""
 SLOW_SECONDS: Final = 2.0
@@ -166,7 +170,8 @@ class Names:
         below = f".{name}"
         if any(known.endswith(below) for known in (*self._enrolled, *TABLE)):
             return Rcode.NOERROR  # an empty non-terminal exists (RFC 8020 §2)
-        return Rcode.NXDOMAIN if name == "test" or name.endswith(".test") else Rcode.REFUSED
+        ours = name == "test" or name.endswith((".test", *BLOCK_LISTS))
+        return Rcode.NXDOMAIN if ours else Rcode.REFUSED
 
     def _refresh(self) -> None:
         changed = self._changed_at()

@@ -15,7 +15,8 @@ from outbox import worker
 from outbox.outcomes import Phase, Reply
 from outbox.worker import Dispatcher
 from reputation import valves
-from reputation.models import Incident, Ramp, Suppression
+from reputation.models import Incident, Judgement, OpenStop, Ramp, Suppression
+from reputation.resolver import Answer, Problem, Resolver
 from reputation.vault import new_master_key
 
 
@@ -152,3 +153,50 @@ def test_a_worker_asks_its_own_ear_whom_to_doubt(live_db: Any, monkeypatch: pyte
     dispatcher._loop.run_until_complete(dispatcher._work())
     assert dispatcher._hearing.doubts in asked
     assert dispatcher._hearing.met in asked
+
+
+BLOCKED = Reply(
+    Phase.RCPT, 550, "5.7.1 Client host blocked using zen.spamhaus.org", "5.7.1", host="mx.example.org"
+)
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """One record by name: all that the DNS knows."""
+    known: dict[str, str] = {}
+
+    async def records(_self: object, name: str, rdtype: str) -> Answer:
+        if name in known:
+            return Answer(name, rdtype, (known[name],), None, 60.0, name)
+        return Answer(name, rdtype, (), Problem.NO_SUCH_DOMAIN, 60.0, name)
+
+    monkeypatch.setattr(Resolver, "records", records)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("record", "exempt", "closed"),
+    [
+        ("127.0.0.2", False, ["domain:agents.acme.test"]),
+        ("127.0.0.2", True, []),  # an agent for trying
+        ("127.255.255.254", False, []),
+        ("", False, []),
+    ],
+)
+def test_a_block_list_closes_when_it_says_so_itself(
+    live_db: Any, zone: dict[str, str], record: str, exempt: bool, closed: list[str]
+) -> None:
+    if record:
+        zone["7.2.0.192.zen.spamhaus.org"] = record
+    with override_settings(AO_SENDING_ADDRESSES=["192.0.2.7"]):
+        meet(Dispatcher(), job(exempt=exempt), BLOCKED)
+    assert list(OpenStop.objects.values_list("scope", flat=True)) == closed
+    assert [one.rule for one in Judgement.objects.exclude(epoch=None)] == ["block_list"] * len(closed)
+
+
+def test_what_is_closed_is_not_closed_again_for_a_block_list(live_db: Any, zone: dict[str, str]) -> None:
+    zone["7.2.0.192.zen.spamhaus.org"] = "127.0.0.2"
+    with override_settings(AO_SENDING_ADDRESSES=["192.0.2.7"]):
+        meet(Dispatcher(), job(), BLOCKED)
+        meet(Dispatcher(), job(), BLOCKED)  # another process
+    assert Judgement.objects.count() == 1

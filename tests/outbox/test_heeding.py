@@ -2,7 +2,7 @@
 
 import pytest
 
-from outbox.heeding import Lost, accused, heard, lost
+from outbox.heeding import Lost, accused, heard, listed, lost
 from outbox.outcomes import Fault, Phase, Reply
 from reputation.shaping import Place, Strike
 from reputation.shaping_rows import Act
@@ -152,3 +152,35 @@ def test_what_is_said_against_us_names_a_scope_and_somebody_who_says_it(code, te
 def test_an_address_that_is_not_pinned_is_not_closed():
     said = accused(DOMAIN, "", "grace@corp.example", reply(550, f"{UNUSUAL} IP address [192.0.2.7]."))
     assert said.scope == "domain_provider:agents.acme.test/gmail"
+
+
+BLOCKED = "5.7.1 Service unavailable; Client host [192.0.2.7] blocked using zen.spamhaus.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "found"),
+    [
+        (BLOCKED, SOURCE, [(SOURCE, f"source:{SOURCE}")]),
+        (BLOCKED, "", [(SOURCE, f"domain:{DOMAIN}")]),  # which of ours it means stands in the text
+        (
+            "5.7.1 blocked using bl.spamcop.net",
+            "",
+            [("192.0.2.6", f"domain:{DOMAIN}"), (SOURCE, f"domain:{DOMAIN}")],
+        ),
+        ("5.7.1 sender domain listed by dbl.spamhaus.org", SOURCE, [(DOMAIN, f"domain:{DOMAIN}")]),
+        ("5.7.1 Client host blocked using zen.spamhaus.org; Error: open resolver", SOURCE, []),
+        ("5.7.1 zen.spamhaus.org: excessive queries, see 127.255.255.255", SOURCE, []),
+        ("5.7.1 zen.spamhaus.org returned 127.255.255.254", SOURCE, []),
+        ("5.1.1 user unknown", SOURCE, []),
+    ],
+)
+def test_a_block_list_that_is_named_is_suspected_of_listing_what_is_ours(text, source, found):
+    suspicions = listed(DOMAIN, source, ["192.0.2.6", SOURCE], reply(550, text, "mx.example.org"))
+    assert [(one.subject, one.scope) for one in suspicions] == found
+
+
+def test_nobody_is_suspected_for_what_was_taken_or_said_by_nobody():
+    assert not listed(DOMAIN, SOURCE, [], reply(250, BLOCKED))
+    assert not listed(DOMAIN, SOURCE, [], reply(None, BLOCKED))
+    assert not listed(DOMAIN, SOURCE, [], reply(550, BLOCKED, host=""))
+    assert listed(DOMAIN, SOURCE, [], reply(450, BLOCKED))

@@ -15,6 +15,7 @@ from tests.walks.harness.installation import Accepted, Installation, Template
 from tests.walks.harness.waiting import until
 
 Mix = tuple[float, float]
+SENDING = "192.0.2.7"
 HEALTHY, BAD, UNKNOWN_LIST = (0.01, 0.0005), (0.08, 0.005), (0.30, 0.0)  # bounces, complaints
 PREDICTED = {BAD: 82, UNKNOWN_LIST: 13}
 
@@ -36,7 +37,9 @@ _numbers = count()
 @pytest.fixture(scope="module")
 def judged(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One without beat for all tests, whose agents are judged like anybody's; each test has an agent of its own."""
-    with Installation.of(template, tmp_path_factory.mktemp("judged"), AO_MAX_CONVERSATIONS="8") as here:
+    with Installation.of(
+        template, tmp_path_factory.mktemp("judged"), AO_MAX_CONVERSATIONS="8", AO_SENDING_ADDRESSES=SENDING
+    ) as here:
         here.ask(JUDGED)
         here.returns()
         here.worker()
@@ -98,6 +101,21 @@ def test_one_refusal_by_a_named_provider_for_what_we_are_closes_the_domain_there
     [event] = judged.ask("SELECT who, why FROM reputation_switchevent WHERE scope = %s", scope)
     assert event.who == "rule:authentication"
     assert "5.7.26" in event.why
+    judged.resume(scope)
+
+
+def test_a_block_list_that_a_stranger_names_closes_the_domain_once_it_says_so_itself(
+    judged: Installation,
+) -> None:
+    scope = "domain:support.acme.test"
+    judged.publish(**{"7.2.0.192.zen.spamhaus.org": "127.0.0.3"})
+    send(judged, ["block@stranger.test"], "r3", "carol")
+    until_closed(judged, scope)
+    assert stops(judged) == {scope}
+    [event] = judged.ask("SELECT who, why FROM reputation_switchevent WHERE scope = %s", scope)
+    assert event.who == "rule:block_list"
+    assert event.why.startswith("192.0.2.7 is on zen.spamhaus.org (CSS), by our own look-up")
+    judged.publish()
     judged.resume(scope)
 
 

@@ -222,9 +222,9 @@ class Installation:
         except urllib.error.HTTPError as error:
             return Answer(error.code, _lowered(error.headers), json.load(error))
 
-    def publish(self) -> None:
-        """Let the simulator's DNS show what the domains have to publish by now."""
-        self._publish(self.inside.zone())
+    def publish(self, **others: str) -> None:
+        """Let the simulator's DNS show what the domains have to publish by now, and other names' addresses."""
+        self._publish({**self.inside.zone(), **{name: [("A", text)] for name, text in others.items()}})
 
     def shift_clock(self, seconds: float) -> None:
         """Let every rule believe that time went on; leases never do."""
