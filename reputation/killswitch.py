@@ -128,11 +128,13 @@ def trip(scope: str, *, who: str, why: str, also: Also | None = None) -> Switche
     """Close a scope. Once this returns, no dot in it can be cleared.
 
     Tripping a closed scope again is recorded and changes nothing else: the first trip's time stands. ``also`` is done
-    in the same transaction; what it raises undoes the trip.
+    in the same transaction; what it raises undoes the trip. No reason is a reason not to stop: what the database
+    cannot keep of ``why`` is left out.
 
     Raises:
         django.db.OperationalError: the lock could not be had in three rounds, or the database not be asked.
     """
+    why = why.encode("utf-8", "replace").decode().replace("\0", "")
     with _clearance_excluded():
         switched = _record(scope, "trip", who, why)
         fields = {"scope": scope, "epoch": switched.epoch, "at": switched.at, "who": who, "why": why}

@@ -102,3 +102,9 @@ def _until_somebody_waits(watcher: psycopg.Connection[Any]) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     while not watcher.execute(waiting).fetchone()[0]:  # type: ignore[index]
         pass
+
+
+@pytest.mark.parametrize("why", ["gone\0 mad", "gone\udc80 mad"])
+def test_no_reason_is_a_reason_not_to_stop(why: str) -> None:
+    killswitch.trip("agents", who="ada", why=why)
+    assert "gone" in killswitch.open_stops()[0].why
