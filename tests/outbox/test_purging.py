@@ -50,6 +50,19 @@ def test_what_waits_is_set_aside_and_after_an_hour_gone_with_its_budget(bob: Age
     assert list(told) == [("rita", "purged_after_stop", f"purge {row.pk}")]
 
 
+def test_what_workers_give_back_after_the_stop_is_thrown_away_too(bob: Agent, live_db: Any) -> None:
+    backlog(bob, gmail=6)
+    session = sessions.begin("w")
+    held = ledger.claim(session, tier=1, limit=2)
+    assert len(held) == 2
+    row = purged()
+    assert (row.state, row.deliveries) == ("setting", 4)
+    ledger.settle(session, [Settlement(one.id, one.attempt, "queued", "") for one in held])
+    row = purging.advance(row.pk, 60)
+    assert (row.state, row.deliveries) == ("aside", 6)
+    assert statuses() == {("held", "set_aside"): 6}
+
+
 def test_undone_within_the_hour_everything_waits_as_before(bob: Agent, live_db: Any) -> None:
     backlog(bob, gmail=12)
     row = purged()
@@ -95,7 +108,7 @@ def test_what_is_under_way_held_elsewhere_or_comes_later_is_not_touched(bob: Age
     assert ledger.settle(session, settled)
     assert purging.advance(row.pk, 60).deliveries == 1, "what came back is there, what is still held is not"
     assert statuses()[("sending", "")] == 4
-    assert Purge.objects.get().state == "aside"
+    assert Purge.objects.get().state == "setting", "what workers still hold may come back"
 
 
 def test_a_password_reset_that_comes_after_the_purge_waits_on(live_db: Any) -> None:
