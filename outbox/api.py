@@ -36,9 +36,10 @@ from outbox.door import (
     body_of_request,
     caller_of,
     json_answer,
+    nothing_of_request,
     visit_of,
 )  # fmt: skip
-from outbox.fields import BatchIn, MessageIn, PreflightIn
+from outbox.fields import BatchIn, MessageIn, NothingIn, PreflightIn
 from outbox.keys import Caller
 from outbox.limits import shown
 from outbox.models import Agent
@@ -82,10 +83,21 @@ class AgentsAPI(DescribedAPI):
         return answer_to(request, exc)
 
 
+ABOUT: Final = """\
+Every refusal is a problem (RFC 9457) whose code is stable and tells what to do.
+
+Unknown fields are refused. Of two members of one name in a JSON object the last counts (RFC 8259, section 4):
+send each once.
+
+Answers to a known agent's key, refusals too, carry `RateLimit-Policy` and `RateLimit`: requests a minute, and
+budgets. Answers to nobody known (401, a path or method that is not there) and to operators' and returns keys do not:
+nothing is counted.
+"""
+
 api = AgentsAPI(
     title="Agent Outbox",
     version="1",
-    description="Every refusal is a problem (RFC 9457) whose code is stable and tells what to do.",
+    description=ABOUT,
     openapi_url="/openapi.json",
     docs=Documentation(),
     docs_url="/docs",
@@ -195,11 +207,12 @@ def read_events(request: HttpRequest, message_id: str) -> HttpResponse:
     auth=SEND,
     tags=["messages"],
     summary="Cancel what has not left",
-    openapi_extra=described(Message),
+    openapi_extra=described(Message, NothingIn),
 )
 def cancel_message(request: HttpRequest, message_id: str) -> HttpResponse:
     """Cancels whatever is not yet cleared; 409 if that is nothing."""
     caller, key = caller_of(request), _owned(request, message_id)
+    nothing_of_request(request)
     if not ledger.cancel_message(key, "by_agent", f"agent:{caller.agent}"):
         raise refused("not_cancellable", "Nothing of this message can be taken back any more.")
     return json_answer(_message(caller, key))

@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from outbox import budgets, lineage, payloads, runs
-from outbox.door import Bearer, Operator, body_of_request, caller_of, json_answer
-from outbox.fields import BudgetIn, StopIn
+from outbox.door import Bearer, Operator, body_of_request, caller_of, json_answer, nothing_of_request
+from outbox.fields import BudgetIn, NothingIn, StopIn
 from outbox.keys import Caller
 from outbox.limits import shown
 from outbox.lineage import Member
@@ -37,11 +37,16 @@ def read_run(request: HttpRequest, run_id: str) -> HttpResponse:
 
 
 @router.post(
-    "/runs/{run_id}/cancel", auth=SEND, tags=["runs"], summary="Cancel a run", openapi_extra=described(Run)
+    "/runs/{run_id}/cancel",
+    auth=SEND,
+    tags=["runs"],
+    summary="Cancel a run",
+    openapi_extra=described(Run, NothingIn),
 )
 def cancel_run(request: HttpRequest, run_id: str) -> HttpResponse:
     """Cancels what is not yet cleared, of the run and of all below it; they send nothing more. Again: the same."""
     members = _owned(request, run_id)
+    nothing_of_request(request)
     lineage.cancel(members, f"agent:{caller_of(request).agent}")
     return json_answer(_body(caller_of(request), _owned(request, run_id)))
 
@@ -68,7 +73,7 @@ def lower_budget(request: HttpRequest, run_id: str) -> HttpResponse:
     auth=Operator("stop"),
     tags=["agent"],
     summary="Stop oneself",
-    openapi_extra=described(Tripped, StopIn),
+    openapi_extra=described(Tripped, StopIn) | {"security": [{"Bearer": []}]},  # beside the operator's
 )
 def stop(request: HttpRequest) -> HttpResponse:
     """Once this is answered, nothing in the scope can leave; only a person opens it again."""

@@ -23,6 +23,7 @@ from django_ratelimit.core import ALL, get_usage
 from ninja.security import HttpBearer
 
 from outbox import budgets, keys, knocks, payloads
+from outbox.fields import NothingIn
 from outbox.keys import Caller
 from outbox.limits import WINDOWS, Budget
 from outbox.problems import Problem, Refused, Retry, body_of, refused
@@ -64,6 +65,8 @@ def caller_of(request: HttpRequest) -> Caller:
 class Bearer(HttpBearer):
     """An agent's key with a scope (or any of its keys, without one), within its request rate."""
 
+    openapi_description = "An agent's key."
+
     def __init__(self, scope: str | None = None) -> None:
         super().__init__()
         self.scope = scope
@@ -83,6 +86,8 @@ class Bearer(HttpBearer):
 class Operator(Bearer):
     """A key of an operator, or an agent's with a scope."""
 
+    openapi_description = "An operator's key: stops, and nothing else."
+
     def __call__(self, request: HttpRequest) -> Caller:
         visit = visit_of(request)
         caller = visit.caller = keys.authenticate(request.headers.get("Authorization"))
@@ -95,6 +100,8 @@ class Operator(Bearer):
 
 class Returns(Bearer):
     """A returns key: an MTA of ours, which bounds what it takes itself, so no request rate."""
+
+    openapi_description = "A returns key: hands in returned mail, and nothing else."
 
     def __call__(self, request: HttpRequest) -> Caller:
         visit = visit_of(request)
@@ -165,6 +172,16 @@ def body_of_request(request: HttpRequest) -> Any:
         Refused: payload_too_large before anything is parsed; malformed_json.
     """
     return payloads.parse_json(octets_of_request(request, MAX_BODY))
+
+
+def nothing_of_request(request: HttpRequest) -> None:
+    """There is nothing to say: no body, or an object without members.
+
+    Raises:
+        Refused: validation_failed for a body that says something; as ``body_of_request``.
+    """
+    if octets := octets_of_request(request, MAX_BODY):
+        payloads.parsed(NothingIn, payloads.parse_json(octets))
 
 
 def octets_of_request(request: HttpRequest, most: int) -> bytes:

@@ -159,7 +159,8 @@ class MessageIn(_Strict):
 
     sender: Address | None = Field(None, alias="from", description="Default: the stream's own sender.")
     to: Addresses = Field(
-        [], description="At most 50 recipients with cc and bcc. Each gets a delivery of its own."
+        [],
+        description="At most 50 recipients with cc and bcc. Each gets one delivery, also who is named more than once.",
     )
     cc: Addresses = []
     bcc: Addresses = Field([], description="Appears in no header.")
@@ -213,6 +214,10 @@ class BudgetIn(_Strict):
     """What ``POST /v1/runs/{run_id}/budget`` takes."""
 
     recipients: int = Field(ge=0, le=MAX_ESTIMATE, description="In all, with everything below the run.")
+
+
+class NothingIn(_Strict):
+    """What a cancel takes: an empty body says the same."""
 
 
 class StopIn(_Strict):

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, Wit
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from outbox import openapi_webhooks
-from outbox.fields import BatchIn, BudgetIn, MessageIn, PreflightIn, StopIn
+from outbox.fields import BatchIn, BudgetIn, MessageIn, NothingIn, PreflightIn, StopIn
 from outbox.lifecycle import Status
 from outbox.problems import CODES, VIOLATIONS, Retry
 
@@ -291,6 +291,7 @@ class Whoami(_Out):
     stops: list[Stop]
 
 
+TAKEN: Final[Sequence[type[BaseModel]]] = (MessageIn, BatchIn, PreflightIn, StopIn, BudgetIn, NothingIn)
 ANSWERS: Final[Sequence[type[BaseModel]]] = (
     MessageAccepted,
     Message,
@@ -324,7 +325,8 @@ def described(
         }
     }
     if body:
-        extra["requestBody"] = {"required": True, "content": _content(body)}
+        required = any(field.is_required() for field in body.model_fields.values())
+        extra["requestBody"] = {"required": required, "content": _content(body)}
     if parameters:
         extra["parameters"] = parameters
     return extra
@@ -354,7 +356,7 @@ class DescribedAPI(NinjaAPI):
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**kwargs)
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-            *((model, "validation") for model in (MessageIn, BatchIn, PreflightIn, StopIn, BudgetIn)),
+            *((model, "validation") for model in TAKEN),
             *((model, "serialization") for model in ANSWERS),
         ]
         _, definitions = models_json_schema(models, ref_template=REF)

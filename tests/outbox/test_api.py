@@ -179,6 +179,15 @@ def test_every_answer_tells_what_is_left_of_the_rate(ada: Caller) -> None:
     assert 1 <= int(answers[2]["Retry-After"]) <= 60
 
 
+def test_refusals_tell_the_rate_to_whoever_is_known(ada: Caller) -> None:
+    absent = ada("GET", "/v1/messages/msg_x")
+    refused(absent, "not_found")
+    assert '"requests"' in absent["RateLimit"]
+    stranger = Client().get("/v1/whoami", headers={"Authorization": "Bearer nothing"})
+    assert stranger.status_code == 401
+    assert "RateLimit" not in stranger
+
+
 def test_all_keys_of_an_agent_share_its_rate(ada: Caller) -> None:
     ada.agent.requests_per_minute = 1
     ada.agent.save()
@@ -449,6 +458,35 @@ def test_what_has_not_left_is_cancelled_once(ada: Caller) -> None:
     refused(ada("POST", f"/v1/messages/{posted['id']}/cancel"), "not_cancellable")
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", None),
+        (b"{}", None),
+        (b'{"reason": "spam"}', "validation_failed"),  # would seem to be heard
+        (b"[]", "validation_failed"),
+        (b"null", "validation_failed"),
+        (b"{", "malformed_json"),
+    ],
+)
+def test_a_cancel_takes_nothing_and_what_says_something_cancels_nothing(
+    ada: Caller, body: bytes, code: str | None
+) -> None:
+    posted = ada.post(
+        agent={"run_id": "r-81"}, scheduled_at=(datetime.now(UTC) + timedelta(days=1)).isoformat()
+    )
+    for path in (f"/v1/messages/{posted.data['id']}", "/v1/runs/r-81"):
+        answer = Client().generic(
+            "POST", f"{path}/cancel", body, headers={"Authorization": f"Bearer {ada.key}"}
+        )
+        if code:
+            refused(answer, code)
+        else:
+            assert answer.status_code == 200
+    status = ada("GET", f"/v1/messages/{posted.data['id']}").data["status"]
+    assert status == ("queued" if code else "cancelled")
+
+
 def test_a_wait_ends_with_the_next_change(ada: Caller) -> None:
     posted = ada.post().data
     path = f"/v1/messages/{posted['id']}"
@@ -643,8 +681,23 @@ def test_openapi_describes_every_operation_and_every_reference_is_there() -> Non
         assert operation["responses"]["default"]["content"]["application/problem+json"]
         # a relay service signs its webhooks in its own way
         keys = [] if operation["operationId"].endswith("post_esp") else ["bearer"]
-        assert [schemes[name]["scheme"] for each in operation["security"] for name in each] == keys
+        schemes_ = {schemes[name]["scheme"] for each in operation["security"] for name in each}
+        assert sorted(schemes_) == keys
     assert set(_references(document)) <= known
+
+
+def test_openapi_says_that_agents_stop_themselves_too() -> None:
+    document = Client().get("/v1/openapi.json").json()
+    taken = document["paths"]["/v1/stop"]["post"]["security"]
+    assert sorted(name for each in taken for name in each) == ["Bearer", "Operator"]
+    assert all(each["description"] for each in document["components"]["securitySchemes"].values())
+
+
+def test_openapi_asks_for_a_body_only_where_something_must_be_said() -> None:
+    paths = Client().get("/v1/openapi.json").json()["paths"]
+    operations = [each for path in paths.values() for each in path.values() if "requestBody" in each]
+    free = {each["summary"] for each in operations if not each["requestBody"]["required"]}
+    assert free == {"Cancel what has not left", "Cancel a run"}
 
 
 def _references(node: Any) -> Iterator[str]:
