@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reputation import rules
 from reputation.rules import Numbers, Strength, judge
 from reputation.windows import Event, Signal, Stretch, Watch, advance, restored, stored
 
@@ -254,3 +255,12 @@ def test_bad_mixes_are_closed_when_they_are_expected_to_be(bounces, complaints, 
 def test_healthy_mixes_of_twenty_thousand_are_not_closed():
     # 0.9 % false trips per 100,000 are expected: of ten such mixes, in one run of fifty one is
     assert [mix(0.01, 0.0005, seed, 20_000) for seed in range(10)] == [None] * 10
+
+
+def test_a_run_for_each_message_costs_what_its_worst_ones_cost(monkeypatch):
+    """Whoever judges has seconds, then the next one tries; thousands of runs were too many to leave out in turn."""
+    tried, counts = [], rules._counts
+    monkeypatch.setattr(rules, "_counts", lambda *given: tried.append(given) or counts(*given))
+    runs = [some(0, 0, parts=(f"run:ada/{each}",), domains=[f"d{each}.example"]) for each in range(900)]
+    assert said(judge(watch(AGENT, *runs), NUMBERS)) == ("strong", "bounces")
+    assert len(tried) <= rules.PARTS_TRIED + 1
