@@ -1,32 +1,40 @@
 """What a worker hears: replies tell of more than their own delivery, and what they prove is judged at once.
 
 Every reply passes here after it is settled: the provider of a domain is learned, a lost mailbox is left alone, our
-speed is shaped, accusations are judged. Guarantees: nothing of it delays or fails a delivery; what cannot be written
-now is said again by the next reply, or judged by the next round. Refuses to believe relays, which speak for
-themselves, and lets agents for trying shape and close nothing.
+speed is shaped, accusations are judged; and now and then one of our own signatures is looked at. Guarantees: nothing of
+it delays or fails a delivery; what cannot be written now is said again by the next reply, or judged by the next round.
+Refuses to believe relays, which speak for themselves, and lets agents for trying shape and close nothing.
 """
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, Protocol, TypeVar
 
 from django.conf import settings
 from django.db import Error
+from django.utils import timezone
 
+from outbox.delivery import Envelope
 from outbox.grouping import Grouped
 from outbox.heeding import Lost, accused, heard, listed, lost
 from outbox.outcomes import Reply
 from outbox.press import Job
 from reputation import families, incidents, judging, shaping, suppression, valves, witnesses
 from reputation.blocklists import Suspicion
-from reputation.listings import Asks, Listings
+from reputation.listings import Listings
 from reputation.rules import Verdict
+from reputation.selfsigned import Asks, SelfChecks
 from reputation.shaping import Accusation, Strike
+from reputation.signing import Signer
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REMEMBERED_DOMAINS: Final = 100_000
+AHEAD: Final = timedelta(
+    hours=1
+)  # a signature from the future holds nowhere: the clock's fault, not the key's
 
 
 class Worker(Protocol):
@@ -42,9 +50,10 @@ class Worker(Protocol):
 class Hearing:
     """One worker's ear; used on its event loop only."""
 
-    def __init__(self, worker: Worker, resolver: Asks) -> None:
+    def __init__(self, worker: Worker, first: Asks, second: Asks) -> None:
         self._worker = worker
-        self._listings = Listings(resolver)
+        self._listings = Listings(first)
+        self._own = SelfChecks(first, second)
         self._shape = Grouped("shape", _shape)
         self._judge = Grouped("judge", _judge)
         self._unsettled: Mapping[shaping.Place, int] = {}
@@ -81,6 +90,13 @@ class Hearing:
         for word in heard(domain, source, job.claimed.provider, reply, self._unsettled):
             self._worker.begin(self._heed(word))
 
+    def sample(self, job: Job, envelope: Envelope) -> None:
+        """Before it goes: whether its signatures hold for others is checked beside it, now and then."""
+        if job.claimed.exempt or job.claimed.now > timezone.now() + AHEAD:
+            return
+        for signer in self._own.due(job.signers, len(envelope.content)):
+            self._worker.begin(self._check(envelope.content, signer))
+
     async def conclude(self, said: Accusation | Verdict | None = None) -> None:
         """Judge at once what may close a scope; if that fails, the next round does."""
         try:
@@ -94,6 +110,16 @@ class Hearing:
             verdict = await self._listings.confirmed(suspicion)
         except ValueError as error:  # an address of the settings that is none
             logger.warning("%s cannot be looked up: %s", suspicion.subject, error)
+        else:
+            if verdict is not None:
+                await self.conclude(verdict)
+
+    async def _check(self, raw: bytes, signer: Signer) -> None:
+        """One of our own signatures against the key in the DNS."""
+        try:
+            verdict = await self._own.failed(raw, signer)
+        except Exception:  # a record that breaks the verifier proves nothing
+            logger.exception("the signature of %s by %s was not checked", signer.domain, signer.selector)
         else:
             if verdict is not None:
                 await self.conclude(verdict)

@@ -127,7 +127,8 @@ class Dispatcher:
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
         self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
         self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
-        self._hearing = Hearing(self, self._resolver)
+        second = Resolver(settings.AO_SECOND_NAMESERVERS, allow_loopback=settings.AO_ALLOW_LOOPBACK)
+        self._hearing = Hearing(self, self._resolver, second)
         self._rooms = (Room(RESERVED), Room(settings.AO_MAX_CONVERSATIONS))
         self._last_agent = [0, 0]  # of each tier: whose turn the next claim begins after
         self._tasks: set[asyncio.Task[None]] = set()
@@ -263,6 +264,8 @@ class Dispatcher:
 
     async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room, place: Place) -> None:
         try:
+            if isinstance(pressed, Envelope):
+                self._hearing.sample(job, pressed)
             if not await self._relaned(job):
                 await self._pipeline.dispatch(job, pressed)
         finally:

@@ -18,6 +18,7 @@ What comes back::
     witnesses    what a server says against us on our own connection
     evidence     what is remembered against its limits, for pages (simulating: what other numbers would do)
     listings     is it true that we are on the block list they name (blocklists, pure)
+    selfsigned   does our own signature hold by the key that the DNS shows
     killswitch   trip and resume scopes, which are opaque (kind, key) pairs; switchlog tells of them
     reopening    who may open a scope again, and how; rewarming lets ramps begin lower after it
 

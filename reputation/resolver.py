@@ -171,6 +171,11 @@ class Resolver:
         # one waiter that gives up must not take the answer from the others
         return await asyncio.shield(self._asking[key])
 
+    async def fresh(self, name: str, rdtype: str) -> Answer:
+        """The same, asked anew whatever is remembered. Raises ValueError for a name that is not ASCII."""
+        self._cache.drop((_normal(name), rdtype.upper()))
+        return await self.records(name, rdtype)
+
     async def txt(self, name: str) -> Answer:
         """TXT records: SPF, DKIM keys, DMARC."""
         return await self.records(name, "TXT")
@@ -255,6 +260,9 @@ class _Cache:
             return None
         self._kept.move_to_end(key)
         return answer
+
+    def drop(self, key: tuple[str, str]) -> None:
+        self._kept.pop(key, None)
 
     def put(self, key: tuple[str, str], answer: Answer) -> None:
         self._kept[key] = (self._clock() + answer.ttl, answer)

@@ -181,6 +181,14 @@ def verify(raw: bytes, txt: Callable[[str], str | None]) -> tuple[Verified, ...]
     return tuple(_verified(raw, place, txt) for place in range(count))
 
 
+def holds(raw: bytes, signer: Signer, record: str) -> bool:
+    """Whether this signer has signed a raw message of ours, judged by dkimpy with a key that the DNS shows."""
+    wanted = (b"d=%s;" % signer.domain.encode(), b"s=%s;" % signer.selector.encode())
+    fields = [value for name, value in dkim.DKIM(raw).headers if name.lower() == b"dkim-signature"]
+    places = [place for place, value in enumerate(fields) if all(tag in value for tag in wanted)]
+    return any(_verified(raw, place, lambda _: record).valid for place in places)
+
+
 def vouched(raw: bytes, domains: Collection[str], txt: Callable[[str], str | None]) -> str:
     """The first of these domains (A-labels, lower case) that has signed this message, or "".
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import OperationalError
@@ -12,9 +12,11 @@ from django.test import override_settings
 from django.utils import timezone
 
 from outbox import worker
+from outbox.delivery import Envelope
 from outbox.outcomes import Phase, Reply
+from outbox.press import Job
 from outbox.worker import Dispatcher
-from reputation import valves
+from reputation import signing, valves
 from reputation.models import Incident, Judgement, OpenStop, Ramp, Suppression
 from reputation.resolver import Answer, Problem, Resolver
 from reputation.vault import new_master_key
@@ -200,3 +202,49 @@ def test_what_is_closed_is_not_closed_again_for_a_block_list(live_db: Any, zone:
         meet(Dispatcher(), job(), BLOCKED)
         meet(Dispatcher(), job(), BLOCKED)  # another process
     assert Judgement.objects.count() == 1
+
+
+PAIR = signing.generate(signing.Algorithm.RSA)
+SIGNER = signing.load("agents.acme.test", "s1", signing.Algorithm.RSA, PAIR.private_pem)
+
+
+def sample(dispatcher: Dispatcher, exempt: bool = False, ahead: timedelta = timedelta()) -> None:
+    """What a worker does with a message before it sends it, through its own dispatch."""
+    headers, body = [(b"From", b"ada@agents.acme.test")], b"Hi\r\n"
+    signed = signing.sign(headers, body, [SIGNER], 1_700_000_000)
+    raw = signed + b"From: ada@agents.acme.test\r\n\r\n" + body
+    envelope = Envelope(
+        "a@agents.acme.test", "grace@gmail.test", raw, needs_smtputf8=False, domain="gmail.test"
+    )
+    claimed = SimpleNamespace(id=1, exempt=exempt, now=timezone.now() + ahead)
+    held = cast(Job, SimpleNamespace(claimed=claimed, signers=(SIGNER,), standing=None))
+
+    async def sent() -> None:
+        async def dispatch(*_: object) -> None:
+            pass
+
+        dispatcher._pipeline = cast(Any, SimpleNamespace(dispatch=dispatch))
+        room = worker.Room(1)
+        await dispatcher._dispatch(held, envelope, room, room.enter())
+        await asyncio.gather(*dispatcher._tasks)
+
+    dispatcher._loop.run_until_complete(sent())
+
+
+@pytest.mark.parametrize(
+    ("tampered", "exempt", "ahead", "closed"),
+    [
+        (True, False, 0, ["domain:agents.acme.test"]),
+        (False, False, 0, []),
+        (True, True, 0, []),  # an agent for trying
+        (True, False, 40, []),  # days by which the database's clock is ahead
+    ],
+)
+def test_a_signature_that_does_not_hold_closes_its_domain(
+    live_db: Any, zone: dict[str, str], tampered: bool, exempt: bool, ahead: int, closed: list[str]
+) -> None:
+    shown = signing.generate(signing.Algorithm.RSA) if tampered else PAIR
+    zone["s1._domainkey.agents.acme.test"] = shown.public_record
+    sample(Dispatcher(), exempt, timedelta(days=ahead))
+    assert list(OpenStop.objects.values_list("scope", flat=True)) == closed
+    assert [one.rule for one in Judgement.objects.exclude(epoch=None)] == ["dkim_self_check"] * len(closed)

@@ -506,3 +506,21 @@ def test_the_strings_of_a_txt_record_are_joined():
 def test_a_name_without_such_records_is_no_problem_and_no_record():
     answer = ask(Zone(ONE), lambda resolver: resolver.records("example.com", "TXT"))
     assert (answer.records, answer.problem) == ((), None)
+
+
+def test_a_fresh_question_is_asked_whatever_is_remembered() -> None:
+    zone = Zone({"example.com": [("TXT", "old")]})
+
+    async def twice(resolver: Resolver) -> list[Any]:
+        before = await resolver.txt("example.com")
+        zone.names["example.com"] = [("TXT", "new")]
+        return [
+            each.records
+            for each in (
+                before,
+                await resolver.fresh("Example.com", "TXT"),
+                await resolver.txt("example.com"),
+            )
+        ]
+
+    assert ask(zone, twice) == [("old",), ("new",), ("new",)]
