@@ -33,6 +33,9 @@ TEXTS = """() => [...document.querySelectorAll('.ao-picture text')].map(e => {
 })"""
 
 
+WHOLE = "e => e.scrollWidth <= e.clientWidth"
+
+
 @pytest.fixture(autouse=True)
 def nobody_works(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mock]:
     """The broker: takes what it is given, and nobody comes for it."""
@@ -86,7 +89,9 @@ def test_every_page_of_lanes_fits_its_screen_and_breaks_no_policy(
         width, room = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert width <= room, name
         if list_ := page.query_selector("#changelist-form .results"):
-            assert list_.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name}: a column is cut off"
+            assert list_.evaluate(WHOLE), f"{name}: a column is cut off"
+        if volumes := page.query_selector(".ao-scroll:has(.ao-volumes)"):
+            assert volumes.evaluate(WHOLE), f"{name}: a column is cut off"
         for element in page.query_selector_all(
             ".ao-chip, .ao-quiet, .ao-lead, .ao-legend li, .ao-note, .ao-steps li"
         ):
