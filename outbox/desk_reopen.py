@@ -17,7 +17,7 @@ from django.http import (
 )
 from django.views.decorators.http import require_POST, require_safe
 
-from outbox import proving, purging, recheck, second_factor
+from outbox import audit, proving, purging, recheck, second_factor
 from outbox.desk_switch import EXPORT, PURGE, RESUME, for_people, found_at, person_of, tell, to_happening
 from reputation import killswitch, reopening
 from reputation.models import OpenStop, Purge, Reopening
@@ -100,9 +100,10 @@ def undo(request: HttpRequest, key: int) -> HttpResponseBase:
 
 @require_safe
 @exports
-def affected(_request: HttpRequest, key: int) -> HttpResponseBase:
-    """Everybody whom a purge concerned, as CSV."""
+def affected(request: HttpRequest, key: int) -> HttpResponseBase:
+    """Everybody whom a purge concerned, as CSV; noted in the audit before the first line leaves."""
     row = _purge(key)
+    audit.write(person_of(request).get_username(), "export", f"purge:{row.pk}", scope=row.scope)
     answer = StreamingHttpResponse(purging.affected(row), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="purge-{row.pk}.csv"'
     return answer

@@ -237,6 +237,7 @@ def test_what_waits_is_thrown_away_and_put_back_by_those_who_may(rita: Client) -
     listed = rita.get(f"/killswitch/purge/{row.pk}/affected.csv")
     assert "attachment" in listed["Content-Disposition"]
     assert text(listed).count("@gmail.test,held,set_aside") == 3
+    assert Audit.objects.filter(who="rita", act="export", subject=f"purge:{row.pk}").count() == 1
     assert lou.post(f"/killswitch/purge/{row.pk}/undo/").status_code == 403
     assert rita.post(f"/killswitch/purge/{row.pk}/undo/").status_code == 302
     assert Purge.objects.get().state == "undone"
