@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from anymail.exceptions import AnymailError
@@ -82,7 +83,7 @@ def events(request: HttpRequest, name: str, now: datetime) -> list[ServiceEvent]
     if service is None or not any(map(_secret, service.proofs)):
         raise NotFromThere(f"no service {name!r} was given a secret")
     try:
-        return [_event(each) for each in _read(name, service, request, now)][:MAX_EVENTS]
+        return [_event(each) for each in islice(_read(name, service, request, now), MAX_EVENTS)]
     except (SuspiciousOperation, sns.NotGenuine, WebhookVerificationError) as error:
         raise NotFromThere(f"{name}: {error}") from None
     except (
