@@ -162,14 +162,8 @@ class Dispatcher:
 
     async def _work(self) -> None:
         transport = _transport(self._resolver)
-        self._pipeline = Pipeline(
-            transport,
-            self._lease,
-            self._ask_clearance,
-            self._settle_surely,
-            self._hearing.met,
-            self._hearing.doubts,
-        )
+        told = (self._hearing.met, self._hearing.doubts)
+        self._pipeline = Pipeline(transport, self._lease, self._ask_clearance, self._settle_surely, *told)
         rounds = self._loop.create_task(self._make_rounds())
         while not self._draining:
             self._poked.clear()
