@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('scope', models.CharField(max_length=400)),
                 ('rule', models.CharField(max_length=40)),
-                ('strength', models.CharField(choices=[('weak', 'weak: new mail is held for a person'), ('cleared', 'weak no more'), ('strong', 'strong: the scope is closed'), ('at_once', 'at once: a provider said it on our own connection')], max_length=8)),
+                ('strength', models.CharField(choices=[('weak', 'weak: new mail is held for a person'), ('cleared', 'weak no more'), ('strong', 'strong: the scope is closed'), ('at_once', 'at once: said on our own connection, or looked up by ourselves')], max_length=8)),
                 ('at', models.DateTimeField()),
                 ('why', models.TextField()),
                 ('arithmetic', models.JSONField(default=dict)),

@@ -128,7 +128,7 @@ class Judgement(models.Model):
         WEAK = "weak", "weak: new mail is held for a person"
         CLEARED = "cleared", "weak no more"
         STRONG = "strong", "strong: the scope is closed"
-        AT_ONCE = "at_once", "at once: a provider said it on our own connection"
+        AT_ONCE = "at_once", "at once: said on our own connection, or looked up by ourselves"
 
     scope = models.CharField(max_length=400)
     rule = models.CharField(max_length=40)
