@@ -438,20 +438,27 @@ WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
 """
 
 # What waited for a domain's records, or for better evidence, is judged again by the claim like any other. Mail that
-# waited for both is held for the first; weak evidence holds nothing transactional, and nothing of an exempt agent.
+# waited for both is held for the first; weak evidence holds nothing transactional, and nothing of an exempt agent. A
+# resume forgets what was weak: what was held for it waits behind the glass, and else for those that go first.
 RELEASE_RECHECKED: Final[LiteralString] = """
 WITH found AS (
-    SELECT d.id, d.code FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+    SELECT d.id, d.code, (SELECT max(r.opened_at) FROM reputation_reopening AS r
+            WHERE r.state IN ('open', 'confirmed') AND NOT r.whole AND r.scope = ANY (l.scopes) AND l.tier > 0
+              AND r.opened_at > clock_timestamp() - interval '1 hour') AS opened_at
+    FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
     JOIN reputation_sendingdomain AS s ON s.id = l.domain_id JOIN reputation_stream AS t ON t.id = l.stream_id
     JOIN outbox_agent AS a ON a.id = l.agent_id
     WHERE d.status = 'held' AND d.code IN ('recheck', 'weak_evidence')
       AND (d.code <> 'recheck' OR s.state = 'verified')
       AND (a.exempt OR t.kind = 'transactional' OR NOT EXISTS (
           SELECT FROM reputation_watch AS w WHERE w.weak_since IS NOT NULL AND w.scope = ANY (l.scopes)))
+      AND (l.tier = 0 OR NOT EXISTS (
+          SELECT FROM reputation_reopening AS r WHERE r.state = 'open' AND r.glass AND r.scope = ANY (l.scopes)))
     LIMIT %s FOR UPDATE OF d SKIP LOCKED
 ), moved AS (
     UPDATE outbox_delivery AS d
-    SET status = 'queued', code = '', next_attempt_at = greatest(d.next_attempt_at, ao_now())
+    SET status = 'queued', code = '', next_attempt_at = greatest(d.next_attempt_at, ao_now(),
+        found.opened_at + (1 + random()) * interval '30 minutes')
     FROM found WHERE d.id = found.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at, found.code AS was
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor, note)

@@ -3,11 +3,13 @@
 import pytest
 from django.utils import timezone
 
-from outbox import intake, keys, ledger
+from outbox import intake, keys, ledger, recheck
 from outbox.models import Delivery, Event
 from outbox.payloads import parse_draft
+from reputation import killswitch, reopening
 from reputation.models import Watch
 from tests import factories
+from tests.outbox.reopened import due_at_once, put_off, reopened, stopped
 
 pytestmark = pytest.mark.usefixtures("live_db")
 SCOPES = [
@@ -79,3 +81,28 @@ def test_what_is_held_for_its_domains_records_waits_for_both():
     assert ledger.release_rechecked() == 0
     Watch.objects.update(weak_since=None)
     assert ledger.release_rechecked() == 1
+
+
+def test_what_was_held_waits_for_those_that_go_first_when_its_scope_opens_in_steps():
+    agent = factories.agent(exempt=False)
+    weak("agent:ada")
+    assert post(agent) == ("held", "weak_evidence")
+    stopped("agent:ada")
+    reopened("agent:ada")
+    assert not Watch.objects.exists()
+    assert ledger.release_rechecked() == 1
+    [minutes] = put_off()
+    assert 29 < minutes <= 60
+
+
+def test_what_was_held_does_not_leave_through_the_glass():
+    agent = factories.agent(exempt=False)
+    weak("agent:ada")
+    assert post(agent) == ("held", "weak_evidence")
+    glass = reopening.break_glass(stopped("agent:ada", who="rule:bounces"), who="rita", why="payroll")
+    glass = recheck.advance(glass.pk, 60)
+    assert (glass.state, killswitch.open_stops()) == ("open", [])
+    assert ledger.release_rechecked() == 0
+    recheck.advance(reopening.confirm_glass(glass, who="omar", why="seen").pk, 60)
+    assert ledger.release_rechecked() == 1
+    assert due_at_once() == {}
