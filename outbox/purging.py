@@ -16,7 +16,7 @@ from django.db import transaction
 
 from outbox import alarm, ledger, recheck
 from reputation import sql
-from reputation.models import OpenStop, Purge
+from reputation.models import OpenStop, Purge, Reopening
 from reputation.suppression_lists import line
 from reputation.switchlog import MOST
 
@@ -191,8 +191,15 @@ def _set_aside(row: Purge, found: list[UUID]) -> None:
 
 
 def _put_back(row: Purge, found: list[UUID]) -> None:
-    stands = OpenStop.objects.filter(scope=row.scope).exists()
-    ledger.put_back(found, name(row), row.undone_by, None if stands else recheck.WATCHED)
+    ledger.put_back(found, name(row), row.undone_by, _waits(row.scope))
+
+
+def _waits(scope: str) -> tuple[str, str] | None:
+    """For how long what is put back into a scope waits: as what was put off when it opened."""
+    if OpenStop.objects.filter(scope=scope).exists():
+        return None
+    glass = Reopening.objects.filter(scope=scope, glass=True, state=Reopening.State.OPEN).exists()
+    return recheck.BEHIND_GLASS if glass else recheck.WATCHED
 
 
 def _throw_away(row: Purge, found: list[UUID]) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from outbox import ledger, purging, sessions
+from outbox import ledger, purging, recheck, sessions
 from outbox.ledger import Settlement
 from outbox.models import Agent, Delivery, Event
+from reputation import reopening
 from reputation.models import Purge
 from tests import factories
 from tests.clocks import later
@@ -178,3 +179,14 @@ def test_who_was_affected_can_be_read_and_no_cell_runs(bob: Agent, live_db: Any)
 def test_a_purge_wants_a_reason(bob: Agent) -> None:
     with pytest.raises(ValueError, match="why"):
         purging.begin(stopped("agent:bob"), who="rita", why="  ")
+
+
+def test_undone_after_the_glass_was_broken_it_does_not_leave_through_it(bob: Agent) -> None:
+    backlog(bob, gmail=6)
+    stop = stopped("agent:bob", who="rule:bounces")
+    row = purging.advance(purging.begin(stop, who="rita", why="a loop").pk, 60)
+    recheck.advance(reopening.break_glass(stop, who="rita", why="payroll").pk, 60)
+    assert purging.undo(row, who="omar")
+    assert purging.advance(row.pk, 60).state == "undone"
+    assert len(put_off()) == 6
+    assert put_off()[0] > 60
