@@ -26,16 +26,16 @@ WITH page AS MATERIALIZED (
     UNION ALL
     (SELECT id FROM outbox_delivery WHERE status = 'sending' LIMIT %(page)s)
 ), held AS MATERIALIZED (
-    SELECT d.id, d.purse_id FROM outbox_delivery AS d JOIN page USING (id)
+    SELECT d.id, d.purse_id, d.status AS origin FROM outbox_delivery AS d JOIN page USING (id)
     WHERE d.status IN ('held', 'queued', 'deferred', 'sending') ORDER BY d.id FOR UPDATE OF d
 ), moved AS (
     UPDATE outbox_delivery AS d SET status = 'uncertain', code = 'restored_from_backup', session_id = NULL,
         purse_id = NULL, next_attempt_at = %(never)s
-    FROM held WHERE d.id = held.id RETURNING d.id, d.message_id, d.attempt, held.purse_id
+    FROM held WHERE d.id = held.id RETURNING d.id, d.message_id, d.attempt, held.purse_id, held.origin
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt, actor, note)
     SELECT ao_uuid7(), message_id, id, ao_now(), 'restored', 'uncertain', 'restored_from_backup', attempt, %(actor)s,
-           %(note)s
+           'was ' || origin || ': ' || %(note)s
     FROM moved
 ), counted AS (
     SELECT ao_count(array_agg(purse_id), array_agg(true), array_agg(''::text)) AS n
@@ -52,15 +52,19 @@ UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL
 # and the stops are asked again on the way, as always.
 SEND_AGAIN: Final[LiteralString] = """
 WITH held AS MATERIALIZED (
-    SELECT id FROM outbox_delivery WHERE id = ANY (%(ids)s::uuid[]) AND status = 'uncertain' AND expires_at > ao_now()
-    ORDER BY id FOR UPDATE
+    SELECT d.id, EXISTS (SELECT FROM outbox_event AS e WHERE e.message_id = d.message_id AND e.delivery_id = d.id
+                         AND e.kind = 'restored' AND e.note LIKE 'was held: %%') AS unapproved
+    FROM outbox_delivery AS d
+    WHERE d.id = ANY (%(ids)s::uuid[]) AND d.status = 'uncertain' AND d.expires_at > ao_now()
+    ORDER BY d.id FOR UPDATE
 ), moved AS (
-    UPDATE outbox_delivery AS d SET status = 'queued', code = '', resent = true, session_id = NULL, cleared_at = NULL,
+    UPDATE outbox_delivery AS d SET status = CASE WHEN unapproved THEN 'held' ELSE 'queued' END,
+        code = CASE WHEN unapproved THEN 'policy' ELSE '' END, resent = true, session_id = NULL, cleared_at = NULL,
         next_attempt_at = ao_now()
-    FROM held WHERE d.id = held.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at
+    FROM held WHERE d.id = held.id RETURNING d.id, d.message_id, d.lane_id, d.next_attempt_at, d.status, d.code
 ), events AS (
-    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, actor, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'resent', 'queued', %(actor)s, %(note)s FROM moved
+    INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, actor, note)
+    SELECT ao_uuid7(), message_id, id, ao_now(), 'resent', status, code, %(actor)s, %(note)s FROM moved
 )
 SELECT lane_id, next_attempt_at AS due FROM moved
 """

@@ -51,8 +51,9 @@ MOVES: Final[Mapping[Status, frozenset[Status]]] = {
     ),
     S.DEFERRED: frozenset({S.SENDING, S.HELD, S.SUPPRESSED, S.CANCELLED, S.EXPIRED, S.UNCERTAIN}),
     # a late settle by the attempt that was cleared, its own word that no byte of the dot was written, a
-    # person, or a stream whose rule says so
-    S.UNCERTAIN: frozenset({S.DELIVERED, S.RELAYED, S.BOUNCED, S.DEFERRED, S.QUEUED}),
+    # person (who sends it again; what had waited for an approval when the database was restored waits for it again),
+    # or a stream whose rule says so
+    S.UNCERTAIN: frozenset({S.DELIVERED, S.RELAYED, S.BOUNCED, S.DEFERRED, S.QUEUED, S.HELD}),
     S.RELAYED: frozenset({S.DELIVERED, S.BOUNCED}),
     S.DELIVERED: frozenset({S.BOUNCED}),
 }

@@ -90,6 +90,19 @@ def test_whatever_was_open_is_uncertain_and_what_was_final_stays(ada: Caller) ->
     assert not Session.objects.filter(ended_at=None).exists()
 
 
+def test_what_waited_for_an_approval_waits_for_it_again_when_it_is_sent_again(ada: Caller) -> None:
+    for name in ("held", "queued"):
+        ada.post(to=f"{name}@example.org")
+    session = sessions.begin("test")
+    [one] = [each for each in ledger.claim(session, tier=1, limit=10) if each.recipient.startswith("held")]
+    ledger.settle(session, [Settlement(one.id, one.attempt, "held", "first_contact")])
+    Session.objects.update(lease_until=datetime.now(UTC) - SOON)
+    restore(backup_taken=now())
+    everything = list(Delivery.objects.values_list("pk", flat=True))
+    assert doubt.decide(everything, Word.SEND_AGAIN, actor="grace", note="nothing of it arrived") == 2
+    assert statuses() == {"held": ("held", "policy"), "queued": ("queued", "")}
+
+
 def test_nothing_brings_them_back_by_itself(ada: Caller) -> None:
     stream = factories.stream("mail", "mail.acme.test", "transactional")
     stream.resend_uncertain = True

@@ -20,7 +20,7 @@ ARROWS = {
     "queued": "sending held suppressed cancelled expired uncertain",
     "sending": "delivered relayed deferred bounced suppressed expired uncertain queued held cancelled",
     "deferred": "sending held suppressed cancelled expired uncertain",
-    "uncertain": "delivered relayed bounced deferred queued",
+    "uncertain": "delivered relayed bounced deferred queued held",
     "relayed": "delivered bounced",
     "delivered": "bounced",
 }
