@@ -108,6 +108,8 @@ STREAMS_CLOSED: Final[LiteralString] = """
 SELECT array_agg(DISTINCT e.scope) AS scopes FROM reputation_switchevent AS e
 JOIN reputation_stream AS s ON 'stream:' || s.name = e.scope
 WHERE e.action = 'trip' AND e.at > clock_timestamp() - interval '1 hour' AND e.who LIKE 'rule:%%' AND s.kind = 'agents'
+  AND NOT EXISTS (SELECT FROM reputation_openstop WHERE scope = 'agents')
+  AND NOT EXISTS (SELECT FROM reputation_judgement WHERE scope = 'agents' AND strength = 'strong' AND epoch IS NULL)
 """
 
 # A weak scope that nobody mails from any more would never hear that it is better.
@@ -304,24 +306,25 @@ def _act() -> list[Switched]:
         for row in undone:
             with contextlib.suppress(_Done):
                 tripped.append(_trip(row))
-            if row.scope.startswith("stream:"):
-                _two_streams()
     return tripped
 
 
 def _trip(row: sql.Row) -> Switched:
-    return killswitch.trip(row.scope, who=f"{RULE}{row.rule}", why=row.why, also=partial(_acted_on, row.id))
+    return killswitch.trip(row.scope, who=f"{RULE}{row.rule}", why=row.why, also=partial(_acted_on, row))
 
 
-def _acted_on(judgement: int, switched: Switched) -> None:
-    if not sql.count(DONE, [switched.epoch, judgement]):
+def _acted_on(row: sql.Row, switched: Switched) -> None:
+    """In the trip's own transaction: what follows from it is written down with it."""
+    if not sql.count(DONE, [switched.epoch, row.id]):
         raise _Done
+    if row.scope.startswith("stream:"):
+        _two_streams()
 
 
 def _two_streams() -> None:
     """Two agent streams within an hour have something in common that no rule sees: all agents' streams are closed."""
     closed = sql.one(STREAMS_CLOSED).scopes or []
-    if len(closed) < 2 or killswitch.first_stop(["agents"]):
+    if len(closed) < 2:
         return
     why = f"Rules have closed {len(closed)} agent streams within an hour: {', '.join(sorted(closed))}."
     conclude([Verdict("agents", "two_streams", Strength.STRONG, why, {"streams": sorted(closed)})])

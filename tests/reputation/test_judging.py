@@ -128,6 +128,25 @@ def test_two_agent_streams_within_an_hour_close_all_agents_and_never_all():
     assert judging.judge() == []
 
 
+def test_a_judge_that_dies_after_the_second_stream_leaves_the_conclusion(monkeypatch):
+    for name in ("agents-sales", "agents-support"):
+        Stream.objects.create(name=name, kind="agents")
+        judging.conclude([judging.Verdict(f"stream:{name}", "bounces", judging.Strength.STRONG, "a test")])
+    trips = iter([True, True, False])
+
+    def dies_then(row):
+        if not next(trips):
+            raise SystemExit
+        return trip(row)
+
+    trip = judging._trip
+    monkeypatch.setattr(judging, "_trip", dies_then)
+    with pytest.raises(SystemExit):
+        judging.judge()
+    monkeypatch.setattr(judging, "_trip", trip)
+    assert [each.scope for each in judging.judge()] == ["agents"]
+
+
 def test_a_transactional_stream_is_no_second_agent_stream():
     Stream.objects.create(name="agents-sales", kind="agents")
     Stream.objects.create(name="receipts", kind="transactional")
