@@ -30,7 +30,7 @@ from outbox.webhooks import PLACES, REQUEST_SECONDS, Due, Outcome
 from reputation import sql
 from reputation.fetching import Answer, Fetcher, FetchFailed, Limits
 from reputation.resolver import Resolver
-from reputation.vault import Unsealable, vault
+from reputation.vault import BadMasterKey, Unsealable, vault
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Notifier:
             content = body(due.kind, due.at, due.data)
             headers = signed(_secrets(due), due.event_id, datetime.now(UTC), content)
             answer = await self._poster.post(due.url, content, headers, self._limits)
-        except (FetchFailed, Unsealable) as failure:
+        except (FetchFailed, Unsealable, BadMasterKey) as failure:
             return _outcome(due, None, str(failure))
         return _outcome(due, answer.status, _words(answer))
 
