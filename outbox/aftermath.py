@@ -97,9 +97,9 @@ def _heard(epoch: int, workers: Sequence[Worker]) -> list[Heard]:
 
 def _what(happening: Happening) -> list[str]:
     first, ended = happening.first, happening.resumed
-    reason = first.why.strip() or next((note.text for note in happening.notes), "")
     by = f"a rule ({first.who})" if by_rule(first.who) else first.who
-    why = f": {' '.join(visible(reason).split())}" if reason else " (reason to follow)"
+    reason = " ".join(visible(happening.reason).split()).rstrip(".")
+    why = f": {reason}" if reason else " (reason to follow)"
     told = [f"{'Was stopped' if ended else 'STOPPED'}: {first.scope}, {_exact(first.at)}, by {by}{why}."]
     return [*told, f"Resumed {stamp(ended.at)} by {ended.who}."] if ended else told
 

@@ -56,8 +56,9 @@ from outbox.openapi import (
     described,
     parameter,
 )  # fmt: skip
-from outbox.problems import Retry, refused
+from outbox.problems import Retry, instant, refused
 from outbox.waiting import BELL
+from reputation import reopening
 from reputation.models import OpenStop
 
 SEND, READ, ANY = Bearer("send"), Bearer("read"), Bearer()
@@ -67,6 +68,7 @@ KEY_HEADER: Final = parameter(
 )
 
 
+HALF_OPEN: Final = "One person has opened it a little; posts are refused until another confirms it."
 LIMITS: Final = (
     "requests_per_minute",
     "recipients_per_message",
@@ -227,8 +229,16 @@ def whoami(request: HttpRequest) -> HttpResponse:
     place = facts.read(caller.agent_id, caller.stream_id, ()).place
     mine = runs.base_scopes(caller, place)
     of_runs = Q(scope__startswith=f"run:{caller.agent}/")
-    closed = list(OpenStop.objects.filter(Q(scope__in=mine) | of_runs).order_by("epoch"))
-    stops = [{"scope": stop.scope, "since": stop.tripped_at, "why": stop.why} for stop in closed]
+    ours = Q(scope__in=mine) | of_runs
+    stops = [
+        {"scope": stop.scope, "since": instant(stop.tripped_at), "why": stop.why}
+        for stop in OpenStop.objects.filter(ours).order_by("epoch")
+    ]
+    stops += [
+        {"scope": each.scope, "since": instant(each.at), "why": HALF_OPEN}
+        for each in reopening.half_open()
+        if each.scope in mine or each.scope.startswith(f"run:{caller.agent}/")
+    ]
     return json_answer(
         {
             "agent": caller.agent,
@@ -238,7 +248,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "scopes": sorted(caller.scopes),
             "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
             "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of(caller.agent_id, ())),
-            "open": bool(place.domain and place.signed and not any(stop.scope in mine for stop in closed)),
+            "open": bool(place.domain and place.signed and not any(stop["scope"] in mine for stop in stops)),
             "stops": stops,
         }
     )

@@ -26,7 +26,9 @@ NEARLY_FULL: Final = 0.8
 # Every trip, for as long as it stands and five minutes at least, so that nobody trips and resumes between two looks. A
 # drill is told only when it leaves its stream closed.
 TRIPS: Final[LiteralString] = """
-SELECT e.epoch::text AS key, e.scope, e.who, coalesce(nullif(e.why, ''), 'no reason given yet') AS why,
+SELECT e.epoch::text AS key, e.scope, e.who,
+       rtrim(coalesce(nullif(e.why, ''), (SELECT n.text FROM reputation_switchnote AS n WHERE n.event_id = e.epoch
+                                          ORDER BY n.id LIMIT 1), 'no reason given yet'), '.') AS why,
        to_char(e.at AT TIME ZONE 'UTC', 'HH24:MI:SS') AS at
 FROM (SELECT * FROM reputation_switchevent WHERE action = 'trip' ORDER BY epoch DESC LIMIT 200) AS e
 WHERE (e.at > clock_timestamp() - interval '5 minutes' AND e.who NOT LIKE 'drill:%%')

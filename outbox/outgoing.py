@@ -90,6 +90,7 @@ WHERE l.tier = 0 AND (l.state <> 'asleep' OR l.wake_at <= ao_now()) ORDER BY due
 SAID: Final[LiteralString] = """
 WITH recent AS MATERIALIZED (
     SELECT * FROM outbox_attempt WHERE id >= ao_uuid_floor(statement_timestamp() - interval '15 minutes')
+      AND fault NOT IN ('not_cleared', 'stale_clearance', 'site_busy')  -- our own words
     ORDER BY id DESC LIMIT %(looked)s
 )
 SELECT DISTINCT ON (l.provider, r.outcome, r.code, r.reply_code) l.provider, r.outcome, r.code, r.reply_code, r.reply,

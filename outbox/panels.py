@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from outbox import outgoing, senders
 from outbox.models import Drill
 from outbox.outgoing import Effect, Flow, Share
-from reputation import evidence, killswitch, sql, switchlog
+from reputation import evidence, killswitch, reopening, sql, switchlog
 from reputation.killswitch import Stop
 from reputation.models import Stream
 
@@ -99,7 +99,7 @@ def panel(request: HttpRequest, name: str, read: Callable[[], Context]) -> str:
 
 
 def _stops(_seen: Seen) -> Context:
-    return {"stops": killswitch.open_stops()}
+    return {"stops": killswitch.open_stops(), "half_open": reopening.half_open()}
 
 
 def _out(seen: Seen) -> Context:

@@ -210,6 +210,11 @@ def close_unconfirmed() -> int:
     return sum(_closed(row) for row in sql.rows(OVERDUE))
 
 
+def half_open() -> list[Reopening]:
+    """What is open through the glass alone and closes again unless somebody confirms it, soonest first."""
+    return list(Reopening.objects.filter(state="open", glass=True).order_by("closes_at"))
+
+
 def of_scope(scope: str, since: int, upto: int | None) -> Sequence[Reopening]:
     """Every reopening of the stop of a scope that began at one epoch and ended at another, newest first."""
     found = Reopening.objects.filter(scope=scope, event__gte=since)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from reputation.models import OpenStop, SwitchEvent, SwitchNote
@@ -34,11 +35,13 @@ class Wanted:
 class Happening:
     """A trip or resume, the stop it belongs to if that is still open, and when the next resume ended it if not.
 
-    ``first`` is the epoch of the trip that closed the scope: another one if this trip found it closed already.
+    ``first`` is the epoch of the trip that closed the scope: another one if this trip found it closed already;
+    ``reason`` is why, also if it was filled in later.
     """
 
     event: SwitchEvent
     notes: Sequence[SwitchNote]
+    reason: str
     first: SwitchEvent
     stop: OpenStop | None
     resumed: SwitchEvent | None
@@ -61,7 +64,10 @@ def note(epoch: int, *, who: str, text: str) -> None:
     """
     if not text.strip():
         raise ValueError("Write what there is to add.")
-    SwitchNote.objects.create(event_id=epoch, who=who, text=text.strip()[:MOST])
+    said = text.strip()[:MOST]
+    with transaction.atomic():
+        SwitchNote.objects.create(event_id=epoch, who=who, text=said)
+        OpenStop.objects.filter(epoch=epoch, why="").update(why=said)  # the reason there was no time for
 
 
 def happening(epoch: int) -> Happening | None:
@@ -75,6 +81,7 @@ def happening(epoch: int) -> Happening | None:
     return Happening(
         event=event,
         notes=list(event.notes.order_by("pk")),
+        reason=first.why.strip() or (first.notes.order_by("pk").values_list("text", flat=True).first() or ""),
         first=first,
         stop=OpenStop.objects.filter(scope=event.scope, epoch=first.pk).first(),
         resumed=resumed,

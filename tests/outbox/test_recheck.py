@@ -1,9 +1,12 @@
 """What waits behind a stop: looked at again, let go in steps, whatever dies or is tripped meanwhile."""
 
+from io import StringIO
 from typing import Any, LiteralString
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 
 from outbox import ledger, recheck, sessions
 from outbox.ledger import Settlement
@@ -13,6 +16,7 @@ from reputation.models import OpenStop, Ramp, RampEvent, Reopening, SendingDomai
 from reputation.vault import new_master_key
 from tests import factories
 from tests.clocks import later
+from tests.outbox.killswitch.page import one_of
 from tests.outbox.reopened import (
     ask,
     backlog,
@@ -364,6 +368,20 @@ def test_through_the_glass_twenty_go_and_transactional_mail_whole(ada: Agent, ro
     assert due_at_once().total() == 20 + 25
     assert put_off()[0] > 64, "the rest is due after it has closed again"
     assert len(put_off()) == 40
+
+
+def test_what_is_half_open_is_told_wherever_stops_are(ada: Agent) -> None:
+    backlog(ada, gmail=1)
+    row = broken()
+    told = StringIO()
+    call_command("status", stdout=told)
+    assert f"HALF OPEN {STREAM}: rita broke the glass" in told.getvalue()
+    answer = Client().get("/v1/whoami", headers={"Authorization": f"Bearer {factories.key(ada)}"}).json()
+    assert [(stop["scope"], answer["open"]) for stop in answer["stops"]] == [(STREAM, False)]
+    page = one_of("responders", "nina").get("/killswitch/")
+    assert "is half open" in b"".join(page).decode()
+    reopening.confirm_glass(row, who="omar", why="seen")
+    assert reopening.half_open() == []
 
 
 def test_it_closes_by_itself_after_an_hour_and_wants_two_people_again(ada: Agent, live_db: Any) -> None:

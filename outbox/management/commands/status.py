@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from outbox import proof
+from reputation import reopening
 
 
 class Command(BaseCommand):
@@ -12,6 +13,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._stops(proof.stops())
+        for glass in reopening.half_open():
+            self.stdout.write(
+                f"HALF OPEN {glass.scope}: {glass.who} broke the glass; it closes again at "
+                f"{glass.closes_at:%Y-%m-%d %H:%M:%S %Z} unless another person confirms it on its page."
+            )
         self._workers(proof.workers())
         for row in proof.backlog():
             due = f"   the first is due {row.oldest:%Y-%m-%d %H:%M:%S %Z}" if row.oldest else ""

@@ -10,9 +10,9 @@ from django.test import Client
 from outbox import keys, ledger, proof, sessions
 from outbox.models import Agent, ApiKey
 from reputation import killswitch, sql
-from reputation.models import SwitchNote
+from reputation.models import SwitchEvent, SwitchNote
 from tests import factories
-from tests.outbox.killswitch.page import cleared, shown, stopped, went_out
+from tests.outbox.killswitch.page import cleared, resumed, shown, stopped, went_out
 from tests.pages.desk import posted
 
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -86,6 +86,17 @@ def test_a_reason_is_filled_in_later_and_never_overwritten(rita: Client, omar: C
     assert "owner called" in told
     assert list(SwitchNote.objects.values_list("who", flat=True)) == ["rita", "omar"]
     assert rita.post(f"/killswitch/{epoch}/note/", {"text": " "}).status_code == 422
+    assert [stop.why for stop in killswitch.open_stops()] == ["follow-ups to everybody"]
+    ended = resumed(rita, epoch)["Location"]
+    assert "by rita: follow-ups to everybody." in shown(rita.get(ended)), "the resume tells what it ended"
+
+
+def test_a_nul_that_was_pasted_fails_nothing(rita: Client) -> None:
+    epoch = stopped(rita, "agents", why="a\0b")
+    assert rita.post(f"/killswitch/{epoch}/note/", {"text": "c\0d"}).status_code == 302
+    assert rita.get("/killswitch/timeline/", {"q": "\0"}).status_code == 200
+    assert resumed(rita, epoch, "e\0f").status_code == 302
+    assert [event.why for event in SwitchEvent.objects.order_by("pk")] == ["ab", "ef"]
 
 
 @pytest.mark.parametrize(
