@@ -18,6 +18,7 @@ import svg
 
 WIDE: Final = 360.0
 LEFT: Final = 40.0  # room for "20,000"
+ROW: Final = 52  # characters that stand beside each other in a picture
 RIGHT: Final = WIDE - 4
 TICK_ROOM: Final = 20.0  # two lines of the scale are no closer than this
 RAMP_LIMITS: Final = {1: "line: holds", 2: "twice: steps down"}
@@ -171,6 +172,14 @@ def volume(columns: Sequence[Column], line: int, title: str, called: str) -> str
     return _picture(high, title, f"The line is at {line:,} recipients.", drawn)
 
 
+def shortened(name: str, most: int) -> str:
+    """A name cut in its middle to so many characters: scopes differ at both ends."""
+    if len(name) <= most:
+        return name
+    head = (most - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
+
+
 def told(row: Share) -> str:
     """A share in words: ``1.2 % of 480 (0.6 to 2.7), line 2 %``."""
     if not row.of:
@@ -223,8 +232,9 @@ def _dates(bars: Sequence[Bar], slot: float, y: float) -> Iterator[svg.Element]:
 def _whisker(row: Share, y: float, unit: float) -> Iterator[svg.Element]:
     """One share: its words above, below them its interval, cut where the picture ends."""
     middle = y + 24
-    yield _text(4, y + 14, row.name)
-    yield _text(RIGHT, y + 14, f"{_percent(row.value)} % of {row.of:,}" if row.of else "none yet", "end")
+    figure = f"{_percent(row.value)} % of {row.of:,}" if row.of else "none yet"
+    yield svg.G(elements=[_title(row.name), _text(4, y + 14, shortened(row.name, ROW - len(figure)))])
+    yield _text(RIGHT, y + 14, figure, "end")
     yield _line(4, middle, RIGHT, middle, "track")
     if not row.of:
         return

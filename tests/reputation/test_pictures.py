@@ -218,3 +218,12 @@ def test_whatever_the_days_were_everything_is_drawn_inside(
         assert x + wide <= pictures.WIDE + 0.2
         assert y >= 0
         assert y + high(each) <= floor
+
+
+def test_a_long_name_is_cut_in_its_middle_and_told_whole() -> None:
+    scope = "domain_provider:agents.acme.test/microsoft-consumer: bounces"
+    assert pictures.shortened(scope, 20) == "domain_pr…r: bounces"
+    assert pictures.shortened("stream:a", 20) == "stream:a"
+    drawn = pictures.shares([Share(scope, 3, 7, 0.2, 0.7, 0.02)], "Evidence")
+    assert f">{scope}</title>" in drawn
+    assert f">{scope}</text>" not in drawn, "it would stand over the figure beside it"
