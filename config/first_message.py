@@ -31,15 +31,24 @@ def tell_its_life(places: Places, say: Callable[[str], None]) -> None:
     """
     demo = json.loads(places.demo.read_text())
     _wait_until_ready(demo["api_url"])
+    try:
+        say("\n".join(["", *_life_of_one(demo)]))
+    finally:
+        say("\n".join(["", *_next_steps(demo, places)]))
+
+
+def _life_of_one(demo: Mapping[str, Any]) -> list[str]:
     asked = time.time()
     accepted = _call(demo, "/v1/messages", _draft(demo["sender"]))
     took = time.time() - asked
     path = f"/v1/messages/{accepted['id']}"
     message = _follow(demo, path)
     events = _call(demo, f"{path}/events?limit=100")["data"]
-    say("\n".join(["", *_story(accepted, took, message, events), "", *_next_steps(demo, places)]))
+    story = _story(accepted, took, message, events)
     if message["status"] != "delivered":
-        raise FirstMessageFailed(f"The first message is {message['status']}, not delivered.")
+        told = "\n".join(story)
+        raise FirstMessageFailed(f"The first message is {message['status']}, not delivered.\n{told}")
+    return story
 
 
 def _draft(sender: str) -> dict[str, Any]:
