@@ -63,7 +63,8 @@ def for_people(permission: str) -> Callable[[View], View]:
 
     def guarded(view: View) -> View:
         def storable(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            request.GET, request.POST = _without_nul(request.GET), _without_nul(request.POST)
+            for name in ("GET", "POST"):
+                setattr(request, name, _without_nul(getattr(request, name)))
             return view(request, *args, **kwargs)
 
         allowed = permission_required(permission, raise_exception=True)(storable)
