@@ -24,6 +24,8 @@ def test_a_tenth_goes_first_and_the_rest_when_it_was_watched(here: Installation)
     until(lambda: here.statuses()["delivered"] > LOAD // 10, 60, "under load", here.statuses)
     here.trip("agents")
     until(lambda: "sending" not in here.statuses(), 20, "at rest", here.statuses)
+    # those who were refused their clearance pause for a moment: then everything that waits is due
+    until(lambda: not here.ask(QUEUED, True), 20, "all due", here.statuses)
     waiting = here.ask(
         "SELECT recipient FROM outbox_delivery WHERE status = 'queued' ORDER BY id LIMIT %s", LEFT
     )

@@ -114,6 +114,8 @@ class Line:
 
     def _pass(self, watched: selectors.BaseSelector, pair: Pair, source: socket.socket) -> None:
         with self._lock:
+            if pair not in self._pairs:  # its other end has just closed it
+                return
             if pair.silent:
                 watched.unregister(source)  # looked at again when the line is mended
                 return
