@@ -181,6 +181,10 @@ BEGIN
     PERFORM FROM reputation_ramp AS r WHERE r.id = ANY (ramps)
         OR r.per_minute IS NOT NULL AND r.id IN (SELECT a.ramp_id FROM reputation_allowance AS a WHERE a.id = ANY (places))
         ORDER BY r.id FOR NO KEY UPDATE;
+    -- again, now that no ramp changes: a day that was opened before we had the locks draws on what nobody has locked yet
+    places := ARRAY(SELECT a.id FROM reputation_ramp AS r JOIN reputation_purse AS p ON p.id = r.purse_id
+                    JOIN reputation_allowance AS a ON a.id IN (p.of_domain_id, p.of_source_id, p.of_organisation_id)
+                    WHERE r.id = ANY (ramps));
     PERFORM FROM reputation_allowance AS a WHERE a.id = ANY (places) ORDER BY a.id FOR NO KEY UPDATE;
 
     RETURN QUERY WITH room AS MATERIALIZED (

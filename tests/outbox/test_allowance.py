@@ -11,14 +11,16 @@ import psycopg
 import pytest
 from django.db import connection
 
+from config.embedded import Urls
 from outbox import intake, ledger, sessions
 from outbox.keys import Caller, authenticate
 from outbox.ledger import Claimed, Settlement
 from outbox.models import Agent, Lane
 from outbox.payloads import parse_draft
-from reputation import killswitch, sql
+from reputation import allowance, killswitch, sql
 from reputation.models import Allowance, OrganisationalDomain, Ramp, Route, SendingDomain, Stream
 from tests import factories
+from tests.walks.harness.waiting import until
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -199,6 +201,52 @@ def test_thirty_two_at_once_from_four_domains_do_not_pass_what_their_organisatio
     with ThreadPoolExecutor(32) as pool:
         assert sum(pool.map(claims, range(128))) == 50
     assert counts("organisation") == (50, 0)
+
+
+def test_a_day_that_opens_while_a_claim_waits_for_it_is_drawn_on_under_its_locks(
+    noon: None, live_db: Urls, caller: Caller, session: int
+) -> None:
+    OrganisationalDomain.objects.update(preset="own", own_steps=[4])
+    bob = factories.agent("bob", stream=factories.stream("agents-sales", "sales.acme.test"))
+    Stream.objects.update(opens_hour=10, closes_hour=12)
+    post(caller, 3)
+    assert len(claim(session)) == 3
+    post(authenticate(f"Bearer {factories.key(bob)}"), 3)
+    ramp = Ramp.objects.get(kind="domain", key="sales.acme.test")
+    allowance.open_days([ramp.pk])
+    opened = Ramp.objects.get(pk=ramp.pk)
+    Ramp.objects.filter(pk=ramp.pk).update(purse=None, purse_until=None)
+    with psycopg.connect(live_db.owner) as opener, psycopg.connect(live_db.owner) as other:
+        opener.execute(
+            "UPDATE reputation_ramp SET purse_id = %s, purse_until = %s WHERE id = %s",
+            [opened.purse_id, opened.purse_until, ramp.pk],
+        )
+        other.execute(
+            "UPDATE reputation_allowance AS a SET taken = 4 FROM reputation_ramp AS r "
+            "WHERE r.id = a.ramp_id AND r.kind = 'organisation'"
+        )
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(claim_alone, session)
+            for holder in (opener, other):  # the day, then what it draws on
+                until(lambda holder=holder: blocks(holder), 10, "the claim waits")
+                holder.commit()
+            assert waiting.result() == 0
+    assert counts("organisation")[0] == 4
+
+
+def claim_alone(session: int) -> int:
+    try:
+        return len(claim(session))
+    finally:
+        connection.close()
+
+
+def blocks(holder: "psycopg.Connection[Any]") -> bool:
+    """Whether somebody waits for a lock of this connection."""
+    waiting = (
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid))) AS waits"
+    )
+    return bool(sql.one(waiting, [holder.info.backend_pid]).waits)
 
 
 # -- opening
