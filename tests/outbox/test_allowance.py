@@ -226,7 +226,7 @@ def test_a_day_that_opens_while_a_claim_waits_for_it_is_drawn_on_under_its_locks
             "WHERE r.id = a.ramp_id AND r.kind = 'organisation'"
         )
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(claim_alone, session)
+            waiting = pool.submit(claim_alone, session, after=caller.agent_id)
             for holder in (opener, other):  # the day, then what it draws on
                 until(lambda holder=holder: blocks(holder), 10, "the claim waits")
                 holder.commit()
@@ -234,9 +234,10 @@ def test_a_day_that_opens_while_a_claim_waits_for_it_is_drawn_on_under_its_locks
     assert counts("organisation")[0] == 4
 
 
-def claim_alone(session: int) -> int:
+def claim_alone(session: int, after: int) -> int:
+    """How many are claimed from the lanes of the agent after this one alone."""
     try:
-        return len(claim(session))
+        return len(claim(session, lanes=1, last_agent=after))
     finally:
         connection.close()
 
