@@ -33,6 +33,7 @@ from honcho.printer import Message, Printer
 from config.wheel import command_line
 
 GRACE = 20.0  # seconds; a worker drains in less
+LAST_WORDS = 1.0  # seconds that what a process said at its end may take to be read
 INSISTED = 2  # signals
 ASIDE = "make"  # the name under which the supervisor itself speaks
 
@@ -72,6 +73,7 @@ class Supervisor:
         self._lines: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._colours = dict(zip([ASIDE, *self._commands], get_colours(), strict=False))
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._readers: list[threading.Thread] = []
         self._asked = 0
 
     def say(self, text: str, name: str = ASIDE) -> None:
@@ -107,7 +109,9 @@ class Supervisor:
         )  # fmt: skip
         self._record(name).write_text(str(child.pid))
         self._children[name] = child
-        threading.Thread(target=self._read, args=(name, child.stdout), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(name, child.stdout), daemon=True)
+        reader.start()
+        self._readers.append(reader)
 
     def _record(self, name: str) -> Path:
         return self._folder / f"{name}.pid"
@@ -136,6 +140,8 @@ class Supervisor:
             _send(os.killpg, child.pid, signal.SIGKILL)  # those of its group who are left
             child.wait()
             self._record(name).unlink()
+        for reader in self._readers:
+            reader.join(LAST_WORDS)
         while not self._lines.empty():
             self._pump()
 
