@@ -17,7 +17,7 @@ from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Reply, Route, Transport, clock
 from outbox.heeding import OF_RATE
 from outbox.ledger import Settlement
-from outbox.lifecycle import CODES, Status
+from outbox.lifecycle import Status, suppressed_code
 from outbox.outcomes import BULK, TRANSACTIONAL, Fault, Phase, interpret, next_attempt
 from outbox.press import Job, NotReady, Unwanted
 
@@ -171,8 +171,7 @@ def _unpressed(job: Job, error: Exception) -> Settlement:
     """
     claimed, why = job.claimed, f"{type(error).__name__}: {error}"
     if isinstance(error, Unwanted):
-        code = str(error) if str(error) in CODES[Status.SUPPRESSED] else "hard_bounce"
-        return Settlement(claimed.id, claimed.attempt, "suppressed", code)
+        return Settlement(claimed.id, claimed.attempt, "suppressed", suppressed_code(str(error)))
     if isinstance(error, NotReady):
         return Settlement(claimed.id, claimed.attempt, "queued", "", BACK_AFTER_NOT_READY, fault=why)
     logger.error("delivery %s cannot be composed: %s", claimed.id, why)

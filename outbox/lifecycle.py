@@ -87,6 +87,11 @@ CODES: Final[Mapping[Status, frozenset[str]]] = {
 }
 
 
+def suppressed_code(reason: str) -> str:
+    """The final code of a delivery to somebody who is suppressed for this reason."""
+    return reason if reason in CODES[Status.SUPPRESSED] else "hard_bounce"
+
+
 def may_move(origin: Status, target: Status) -> bool:
     """Whether the machine has the arrow ``origin -> target``."""
     return target in MOVES.get(origin, frozenset())

@@ -21,7 +21,7 @@ from django.db import transaction
 
 from outbox import alarm, ledger
 from outbox.ledger import Staging
-from outbox.lifecycle import CODES, Status
+from outbox.lifecycle import suppressed_code
 from reputation import reopening, rewarming, sql, suppression
 from reputation.killswitch import NotTripped
 from reputation.models import Reopening
@@ -205,12 +205,8 @@ def _looked(row: Reopening, batch: Sequence[sql.Row]) -> Mapping[str, int]:
     for stream, kind in {(one.stream, one.kind) for one in batch}:
         mine = {one.id: one.recipient for one in batch if one.stream == stream}
         gone = suppression.look_up(set(mine.values()), stream, kind)
-        reasons |= {key: _code(gone[address]) for key, address in mine.items() if address in gone}
+        reasons |= {key: suppressed_code(gone[address]) for key, address in mine.items() if address in gone}
     return ledger.look_again(reasons, row.who)
-
-
-def _code(reason: str) -> str:
-    return reason if reason in CODES[Status.SUPPRESSED] else "hard_bounce"
 
 
 def _cut(row: Reopening) -> bool:
