@@ -167,7 +167,8 @@ def _reported(letter: Letter, reading: Reading, delivery: UUID) -> Taken:
     report = about(reading.reports, row.recipient)
     if report is None:
         return Taken(End.IGNORED, delivery)
-    return hear(delivery, report, source=letter.source, reporter=reading.reporting_mta or reading.sender)
+    reporter = reading.reporting_mta or reading.sender
+    return _counted(delivery, report, row.recipient, source=letter.source, reporter=reporter)
 
 
 def about(said: Sequence[Report], recipient: str) -> Report | None:
@@ -197,13 +198,19 @@ def hear(delivery: UUID, report: Report, *, source: str, reporter: str, vouched:
     ``source`` names the door, ``reporter`` who says it; ``vouched``: it carries a provider's own signature. The caller
     is certain that both may testify. What it proves is acted on as soon as it is committed.
     """
-    kind = _kind(report)
     row = sql.one(ADDRESSEE, [delivery])
     if row is None:
         return Taken(End.UNMATCHED)
+    return _counted(delivery, report, row.recipient, source=source, reporter=reporter, vouched=vouched)
+
+
+def _counted(
+    delivery: UUID, report: Report, recipient: str, *, source: str, reporter: str, vouched: bool = False
+) -> Taken:
+    kind = _kind(report)
     if kind is None:
         return Taken(End.IGNORED, delivery)
-    return _hear(_testimony(source, delivery, kind, report, reporter), report, row.recipient, vouched)
+    return _hear(_testimony(source, delivery, kind, report, reporter), report, recipient, vouched)
 
 
 def _kind(report: Report) -> Signal.Kind | None:
