@@ -1,17 +1,14 @@
 """Who received it, as a file: for those who may export, noted in the audit before the first line leaves."""
 
 from datetime import timedelta
-from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from outbox import audit, recipients
-from outbox.desk_switch import for_people
+from outbox.desk_switch import EXPORT, for_people, found_at
 from outbox.recipients import Window
-from reputation import switchlog
 
-EXPORT: Final = "reputation.export_switch"
 exports = for_people(EXPORT)
 
 
@@ -19,9 +16,8 @@ exports = for_people(EXPORT)
 @exports
 def everyone(request: HttpRequest, epoch: int) -> HttpResponseBase:
     """Everyone whom mail of a stopped scope reached in the hours before its stop (``hours``), and since."""
-    found = switchlog.happening(epoch)
-    hours = request.GET.get("hours", "24")
-    if found is None or hours not in {str(each) for each in recipients.HOURS}:
+    found, hours = found_at(epoch), request.GET.get("hours", "24")
+    if hours not in {str(each) for each in recipients.HOURS}:
         raise Http404("There is no such list.")
     first = found.first
     window = Window(first.scope, first.at - timedelta(hours=int(hours)), found.ended_at)
