@@ -13,7 +13,7 @@ from reputation import sql
 from reputation.killswitch import Stop, open_stops
 
 WORKERS: Final[LiteralString] = """
-SELECT id, name, started_at, epoch_seen, lease_until > clock_timestamp() AS alive
+SELECT id, name, started_at, epoch_seen, lease_until, lease_until > clock_timestamp() AS alive
 FROM outbox_session WHERE ended_at IS NULL ORDER BY id
 """
 
@@ -68,6 +68,7 @@ class Worker:
     name: str
     started_at: datetime
     epoch_seen: int
+    lease_until: datetime
     alive: bool
 
 

@@ -1,6 +1,7 @@
 """Into doubt after a restore, and out of it by a person's word: what moves, what stays, and who did it."""
 
 import io
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -147,13 +148,30 @@ def test_what_cannot_be_right_changes_nothing(ada: Caller, taken: str | None, wh
     assert Delivery.objects.get().status == "queued"
 
 
-def test_while_a_worker_is_alive_nothing_is_changed(ada: Caller) -> None:
+@pytest.mark.parametrize("renews", [True, False])
+def test_while_a_worker_is_alive_nothing_is_changed(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch, renews: bool
+) -> None:
     ada.post()
-    sessions.begin("host:17")
+    session = sessions.begin("host:17")
+    if renews:
+        monkeypatch.setattr(time, "sleep", lambda _: sessions.renew(session, 0))
+    else:  # it may still: its lease is as long as one of here
+        monkeypatch.setattr(sessions, "LEASE_SECONDS", 0)
     with pytest.raises(CommandError, match="A worker is alive here: host:17"):
         restore(backup_taken=now())
     assert not OpenStop.objects.exists()
     assert Delivery.objects.get().status == "queued"
+
+
+def test_a_lease_that_came_with_the_backup_is_waited_for(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada.post()
+    monkeypatch.setattr(sessions, "LEASE_SECONDS", 0.3)
+    sessions.begin("host:17")
+    monkeypatch.setattr(sessions, "LEASE_SECONDS", 15.0)
+    assert "1 deliveries were open and are uncertain now" in restore(backup_taken=now())
 
 
 # by a person's word

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from playwright.sync_api import expect
 
 from outbox import ids, keys
 from outbox.models import Agent, ApiKey
@@ -104,12 +105,12 @@ def test_searching_filtering_and_issuing_a_key_need_no_javascript(
     page = here.open("/admin/outbox/message/")
     page.fill("#searchbar", "nobody@gmail.test")
     page.click("#changelist-search input[type=submit]")
-    assert page.locator("#result_list tbody tr").count() == 1
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
     here.open("/admin/outbox/message/")
     page.click("#changelist-filter a:text-is('bounced')")
-    assert page.locator("#result_list tbody tr").count() == 1
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
     page.click("#result_list th a")
-    assert REPLY in page.content()
+    expect(page.locator("#content")).to_contain_text(REPLY)
 
     here.open(f"/admin/outbox/agent/{ada.pk}/change/")
     page.click("text=Issue a key")
@@ -117,9 +118,12 @@ def test_searching_filtering_and_issuing_a_key_need_no_javascript(
     page.click("input[type=submit][value='Issue the key']")
     assert keys.authenticate(f"Bearer {page.inner_text('#shown-once')}").agent == "ada"
     page.click("text=I have stored it")
+    row = page.locator(f"tr:has-text('{ApiKey.objects.get(name='laptop').prefix}')")
+    row.wait_for()
     assert not re.search(r"ao_live_\w{8}_\w{40}", page.content())
-    page.click(f"tr:has-text('{ApiKey.objects.get(name='laptop').prefix}') >> text=revoke")
+    row.locator("text=revoke").click()
     page.click("input[type=submit][value=Revoke]")
+    row.wait_for(state="attached")
     assert ApiKey.objects.get(name="laptop").revoked_at is not None
 
 

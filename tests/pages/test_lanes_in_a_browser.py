@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 from celery import current_app
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from reputation.models import (
     OrganisationalDomain,
@@ -113,7 +114,7 @@ def test_pictures_change_colour_with_the_scheme(window: Windows, pages: dict[str
 
 def test_what_is_drawn_can_be_read_as_a_table_and_by_its_name(window: Windows, pages: dict[str, str]) -> None:
     page = window(root(), "phone", "light").open(pages["domain"])
-    assert page.get_by_role("img", name="Days of the ramp agents.acme.test to gmail").count() == 1
+    expect(page.get_by_role("img", name="Days of the ramp agents.acme.test to gmail")).to_have_count(1)
     tile = page.locator("article.ao-tile", has_text="gmail").first
     tile.get_by_text("Days in figures").click()
     row = tile.get_by_role("row", name="today").or_(tile.locator("tr.today"))
@@ -149,14 +150,14 @@ def test_a_check_is_followed_to_its_end_without_losing_what_is_being_typed(
     RecordCheck.objects.update(verdict="right", checked_at=timezone.now())
     SendingDomain.objects.update(checking_since=None, checked_at=timezone.now())
     page.wait_for_selector("text=11 of 11 right")
-    assert page.locator("text=Check now").count() == 1
+    expect(page.locator("text=Check now")).to_have_count(1)
     assert page.input_value("[name=default_sender]") == "half a se"
 
 
 def test_a_check_needs_no_javascript(window: Windows, domain: SendingDomain, pages: dict[str, str]) -> None:
     page = window(root(), "phone", "dark", javascript=False).open(pages["domain"])
     page.click("text=Check now")
-    assert page.locator("text=A worker has been asked").count() == 1
+    expect(page.locator("text=A worker has been asked")).to_have_count(1)
     RecordCheck.objects.update(verdict="right", checked_at=timezone.now())
     SendingDomain.objects.update(checked_at=timezone.now())
     page.wait_for_selector("text=11 of 11 right")  # the page asks again by itself

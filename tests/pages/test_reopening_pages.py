@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from playwright.sync_api import expect
 
 from outbox import ledger, recheck, sessions
 from outbox.ledger import Settlement
@@ -54,14 +55,13 @@ def test_one_proposes_another_confirms_with_a_code_and_it_opens_in_steps(
     page.wait_for_selector("text=Another person has to confirm it")
     here = window(omar, size, "dark", javascript=javascript)
     page = here.open(f"/killswitch/{epoch}/", f"reopen-confirm-{size}")
-    assert "the list was cleaned" in page.inner_text("#resume")
+    expect(page.locator("#resume")).to_contain_text("the list was cleaned")
     fits(page, "confirm")
     page.fill("#resume [name=password] >> nth=0", PASSWORD)
     page.fill("#resume [name=code] >> nth=0", shown_by(device))
     page.click("text=Confirm and resume")
     page.wait_for_selector(f"h1:has-text('Resumed: {SCOPE}')")
-    assert "29 wait for those that go first" not in page.inner_text("#panel-reopening")
-    assert "28 wait for those that go first" in page.inner_text("#panel-reopening")
+    expect(page.locator("#panel-reopening")).to_contain_text("28 wait for those that go first")
     assert OpenStop.objects.count() == 0
     here.open(page.url.removeprefix(here.base), f"reopen-open-{size}")
     fits(page, "open")
@@ -77,7 +77,7 @@ def test_the_page_shows_how_far_it_is_until_it_is_open(window: Windows, ada: Age
     page.fill("#resume [name=password]", PASSWORD)
     page.click("#resume button")
     page.wait_for_selector("#panel-reopening progress")
-    assert "what was under way to come back" in page.inner_text("#panel-reopening")
+    expect(page.locator("#panel-reopening")).to_contain_text("what was under way to come back")
     fits(page, "under way")
     here.open(f"/killswitch/{epoch}/", "reopen-under-way")
     page.evaluate("window.stayed = true")

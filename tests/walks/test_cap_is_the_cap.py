@@ -152,9 +152,9 @@ def judge(here: Installation, day: date, dots: Sequence[Entry]) -> None:
     used = Counter({(row.domain, row.provider): row.used for row in here.ask(ALLOWANCES, day)})
     for where, n in sorted(used.items()):
         print(f"\n{day} {' to '.join(where)}: {seen[where]} dots, {n} used of {CAPS[where[0]]}", end="")
-    assert all(n <= CAPS[domain] for (domain, _), n in seen.items()), seen
+    assert all(n <= CAPS[domain] for (domain, _), n in seen.items()), f"cap: passed, {seen}"
     assert all(n == CAPS[domain] for (domain, _), n in used.items()), used
-    assert seen <= used
+    assert seen <= used, f"cap: {seen} seen, {used} counted"
     assert here.ask(RESERVED) == []
 
 

@@ -4,6 +4,7 @@ What the backup calls open may have gone out since: all of it becomes uncertain,
 looked. Safe to repeat. docs/restore.md says what was lost with the database.
 """
 
+import time
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
@@ -11,12 +12,13 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
-from outbox import audit, doubt, proof
+from outbox import audit, doubt, proof, sessions
 from reputation import killswitch
 from reputation.viewing import stamp
 
 # From the moment that people note to the one that a backup is of.
 SLACK: Final = timedelta(minutes=1)
+LOOK_SECONDS: Final = 0.2
 NEXT: Final = """Everything is stopped, and nothing that was open will be sent by itself. Next:
 1. Take over what people and receivers did since the backup: unsubscribes, complaints, revoked keys (docs/restore.md).
 2. Start the workers and the web process. New posts of agents are refused while `all` is stopped.
@@ -71,8 +73,20 @@ def _check(taken: datetime) -> None:
             f"This database holds mail of {stamp(newest)}, after {stamp(taken)}: it is not what that backup was "
             "restored to, or has been in use since. Nothing was changed."
         )
-    if alive := [worker.name for worker in proof.workers() if worker.alive]:
+    if alive := _living():
         raise CommandError(
             f"A worker is alive here: {', '.join(alive)}. End it, wait until its lease is over, and say this again. "
             "Nothing was changed."
         )
+
+
+def _living() -> list[str]:
+    """Who holds a lease here. One that came with the backup runs out, which is waited for: nobody renews it."""
+    deadline = time.monotonic() + sessions.LEASE_SECONDS
+    first = {worker.id: worker.lease_until for worker in proof.workers()}
+    while alive := [worker for worker in proof.workers() if worker.alive]:
+        renewed = any(worker.lease_until != first.get(worker.id) for worker in alive)
+        if renewed or time.monotonic() > deadline:
+            return [worker.name for worker in alive]
+        time.sleep(LOOK_SECONDS)
+    return []
