@@ -2,7 +2,7 @@
 
 Guarantees: the same message to the same address is kept once. Of one delivery only so many are kept, since whoever has
 one genuine token could fill the table with it; a mailbox that is full of unread messages takes no more until they are
-old, and its peers keep them: nothing is lost. Refuses to render: octets in, octets out.
+old. What becomes of more is for whoever asked. Refuses to render: octets in, octets out.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ FORGET: Final[LiteralString] = "DELETE FROM outbox_quarantine WHERE at < ao_now(
 
 
 class Full(Exception):
-    """Nobody has read what was sent to this mailbox."""
+    """Of this mailbox, or of this delivery, as many are kept as may be, and nobody has read them."""
 
 
 def keep(raw: bytes, to: str, source: str, why: str, detail: str = "", delivery: UUID | None = None) -> bool:
     """Keep a message; whether it is new. ``why`` is one of ``Quarantine.Why``.
 
     Raises:
-        Full: the mailbox has as many as it may have. Of one delivery the rest is dropped instead.
+        Full: of its mailbox, or of its delivery if there is one, as many are kept as may be.
     """
     digest = hashlib.sha256(raw).digest()
     fields = {
@@ -53,7 +53,7 @@ def keep(raw: bytes, to: str, source: str, why: str, detail: str = "", delivery:
     }
     if sql.count(KEEP, fields):
         return True
-    if delivery is None and not sql.one(KEPT, [to, digest]).so:
+    if not sql.one(KEPT, [to, digest]).so:
         raise Full(f"{to} is full of messages that nobody has read")
     return False
 

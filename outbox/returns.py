@@ -46,6 +46,7 @@ class End(StrEnum):
     IGNORED = "ignored"  # it testifies nothing: an automatic reply, a complaint that is none
     UNMATCHED = "unmatched"  # nothing of ours in it, or nothing that is still valid
     KEPT = "kept"  # for a person to read
+    DROPPED = "dropped"  # it was for a person too, who has enough of its delivery to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,5 +292,7 @@ def _keep(letter: Letter, why: str, detail: str) -> Taken:
     try:
         new = quarantine.keep(letter.raw, letter.envelope_to, letter.source, why, detail, delivery)
     except quarantine.Full as error:
+        if delivery:  # more of the same would come from whoever has the token, as often as it was put off
+            return Taken(End.DROPPED, delivery)
         raise TryLater(str(error)) from None
     return Taken(End.KEPT if new else End.KNOWN, delivery)

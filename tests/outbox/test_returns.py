@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from django.db import Error, connections
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from outbox import ledger, mailboxes, quarantine, returns, sessions, tally, unsubscribes
 from outbox.models import Delivery, Event, Quarantine, ReturnCount, Signal
@@ -36,6 +36,7 @@ from tests.outbox.returning import (
     signals,
     standing,
 )
+from tests.pages.desk import root
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -456,10 +457,21 @@ def test_a_parser_that_fails_costs_only_its_message(one: UUID, monkeypatch: pyte
 
 
 def test_one_genuine_token_cannot_fill_the_quarantine(one: UUID) -> None:
-    for number in range(quarantine.KEPT_OF_ONE_DELIVERY + 5):
-        sent_back(b"\0%d" % number, one)
-        sent_back(b"\0%d" % number, one)
-    assert Quarantine.objects.count() == quarantine.KEPT_OF_ONE_DELIVERY
+    most = quarantine.KEPT_OF_ONE_DELIVERY
+    ends = [sent_back(b"\0%d" % number, one).end for number in range(most + 3)]
+    assert ends == [End.KEPT] * most + [End.DROPPED] * 3
+    assert sent_back(b"\0" + b"0", one).end is End.KNOWN
+    assert Quarantine.objects.count() == most
+
+
+def test_what_is_dropped_is_counted_for_people_and_machines(
+    one: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "KEPT_OF_ONE_DELIVERY", 0)
+    sent_back(b"\0", one)
+    tally.write()
+    assert "dropped" in root().get("/admin/outbox/returncount/").content.decode()
+    assert 'ao_returns_total{end="dropped",source="smtp"} 1.0' in Client().get("/metrics").content.decode()
 
 
 def test_a_full_mailbox_lets_its_peers_keep_what_they_bring(
