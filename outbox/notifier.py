@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from outbox import endpoints, sessions, webhooks
-from outbox.webhook_events import Verdict, body, delay, verdict
+from outbox.webhook_events import Verdict, body, delay, pause, verdict
 from outbox.webhook_signing import signed
 from outbox.webhooks import PLACES, REQUEST_SECONDS, Due, Outcome
 from reputation import sql
@@ -112,7 +112,8 @@ class Notifier:
             answer = await self._poster.post(due.url, content, headers, self._limits)
         except (FetchFailed, Unsealable, BadMasterKey) as failure:
             return _outcome(due, None, str(failure))
-        return _outcome(due, answer.status, _words(answer))
+        asked = pause(answer.status, answer.retry_after, datetime.now(UTC))
+        return _outcome(due, answer.status, _words(answer), asked)
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -201,10 +202,10 @@ def _secrets(due: Due) -> list[str]:
     return [box.unseal(bytes(each)).decode() for each in sealed if each]
 
 
-def _outcome(due: Due, status: int | None, said: str) -> Outcome:
+def _outcome(due: Due, status: int | None, said: str, asked: float = 0.0) -> Outcome:
     follows = verdict(status, due.attempt)
     wait = delay(due.attempt, random.random()) if follows is Verdict.LATER else 0.0  # noqa: S311 it spreads retries
-    return Outcome(follows, status, said[:MAX_SAID], wait)
+    return Outcome(follows, status, said[:MAX_SAID], wait, asked)
 
 
 def _words(answer: Answer) -> str:

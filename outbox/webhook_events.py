@@ -2,11 +2,13 @@
 
 Pure. The names are API.md's closed list; the database maps its own events to them (``ao_told_as``). A body never
 holds content or a secret. What an endpoint answers is read here: 2xx took it, 410 wants no more of any, and everything
-else, redirects included, is to be tried again until the schedule is at its end.
+else, redirects included, is to be tried again until the schedule is at its end; with 429 and 503 an endpoint may ask
+for a longer pause.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -41,6 +43,8 @@ TEST: Final = "webhook.test"
 DELAYS: Final = (5, 300, 1800, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 JITTER: Final = 0.2  # of a delay, spread evenly around it
 GONE: Final = 410
+BUSY: Final = frozenset({429, 503})
+MOST_ASKED: Final = 6 * 3600.0  # seconds: a clock that is wrong must not silence an endpoint for days
 
 
 class Verdict(StrEnum):
@@ -70,3 +74,18 @@ def verdict(status: int | None, attempts: int) -> Verdict:
 def delay(attempts: int, draw: float) -> float:
     """Seconds until the next attempt after so many; ``draw`` is random, from 0 to 1."""
     return DELAYS[attempts - 1] * (1 - JITTER / 2 + JITTER * draw)
+
+
+def pause(status: int | None, retry_after: str, now: datetime) -> float:
+    """Seconds that an answer asks to be left alone for, ``MOST_ASKED`` at most (RFC 9110 §10.2.3, RFC 6585 §4)."""
+    if status not in BUSY:
+        return 0.0
+    given = retry_after.strip()
+    if given.isascii() and given.isdecimal():
+        return min(float(given[:9]), MOST_ASKED)
+    try:
+        until = parsedate_to_datetime(given)
+        seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), MOST_ASKED)

@@ -69,16 +69,18 @@ UPDATE outbox_notice SET leased_until = NULL, status = %(status)s, said = %(said
 WHERE id = %(id)s AND state = 'sending' AND attempts = %(attempt)s
 """
 
-# Only where there is something to change: endpoints in health are not written to.
+# Only where there is something to change: endpoints in health are not written to. What was under way when it asked for
+# a rest, and was taken, does not end the rest.
 IN_HEALTH: Final[LiteralString] = """
-UPDATE outbox_endpoint SET failing_since = NULL, rests_until = NULL
+UPDATE outbox_endpoint SET failing_since = NULL,
+    rests_until = CASE WHEN rests_until > ao_now() THEN rests_until END
 WHERE id = %(endpoint)s AND failing_since IS NOT NULL
 """
 
 FAILED: Final[LiteralString] = """
 UPDATE outbox_endpoint AS e SET failing_since = coalesce(e.failing_since, ao_now()),
-    rests_until = ao_now() + least(%(longest)s, greatest(%(shortest)s,
-        extract(epoch FROM ao_now() - e.failing_since) / 10)) * interval '1 second',
+    rests_until = greatest(e.rests_until, ao_now() + greatest(%(asked)s, least(%(longest)s, greatest(%(shortest)s,
+        extract(epoch FROM ao_now() - e.failing_since) / 10))) * interval '1 second'),
     enabled = NOT late.over, disabled_at = CASE WHEN late.over THEN ao_now() END,
     disabled_why = CASE WHEN NOT late.over THEN '' WHEN %(gone)s THEN 'It answered 410: it wants no more.'
                         ELSE 'It has failed for ' || %(patience)s || '. At last: ' || %(said)s END
@@ -142,12 +144,16 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt came to: the HTTP status if there was one, words for people, seconds to the next attempt."""
+    """What an attempt came to: the HTTP status if there was one, words for people, seconds to the next attempt.
+
+    ``asked``: seconds for which the endpoint asks to be left alone, whatever there is for it.
+    """
 
     verdict: Verdict
     status: int | None = None
     said: str = ""
     wait: float = 0.0
+    asked: float = 0.0
 
 
 def claim(limit: int) -> list[Due]:
@@ -161,7 +167,8 @@ def settle(due: Due, outcome: Outcome) -> bool:
     """Write what became of an attempt, and of its endpoint; False if the notice was no longer ours."""
     fields = {"id": due.id, "attempt": due.attempt, "verdict": str(outcome.verdict), "status": outcome.status}
     with transaction.atomic():
-        ours = sql.count(SETTLE, fields | {"said": outcome.said, "wait": outcome.wait}) == 1
+        wait = max(outcome.wait, outcome.asked)
+        ours = sql.count(SETTLE, fields | {"said": outcome.said, "wait": wait}) == 1
         if ours:
             _note_health(due.endpoint, outcome)
     return ours
@@ -200,7 +207,12 @@ def _note_health(endpoint: int, outcome: Outcome) -> None:
         sql.count(IN_HEALTH, {"endpoint": endpoint})
         return
     shortest, longest = REST_SECONDS
-    fields = {"endpoint": endpoint, "gone": outcome.status == GONE, "said": outcome.said}
+    fields = {
+        "endpoint": endpoint,
+        "gone": outcome.status == GONE,
+        "said": outcome.said,
+        "asked": outcome.asked,
+    }
     sql.count(FAILED, fields | {"patience": DISABLED_AFTER, "shortest": shortest, "longest": longest})
 
 

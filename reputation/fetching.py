@@ -87,11 +87,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `content_type` is the media type in lower case, without parameters."""
+    """A whole answer. `content_type` is the media type in lower case, without parameters, `retry_after` as it came."""
 
     status: int
     content_type: str
     body: bytes
+    retry_after: str = ""
 
 
 class Finder(Protocol):
@@ -240,7 +241,7 @@ class _Guarded(urllib3.connection.HTTPConnection):
         if not 200 <= response.status < 300:
             with contextlib.suppress(OSError, HTTPError, http.client.HTTPException, ValueError):
                 words = response.read1(WORDS, decode_content=False)
-        return Answer(response.status, _media_type(response), words)
+        return Answer(response.status, _media_type(response), words, response.headers.get("Retry-After", ""))
 
     def _body(self, response: urllib3.HTTPResponse) -> bytes:
         """Counted as it comes, whatever length was announced; one that ends before that length is no answer."""

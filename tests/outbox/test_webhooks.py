@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from outbox import endpoints, webhooks
 from outbox.models import Endpoint, Notice
 from outbox.notifier import Notifier
-from outbox.webhook_events import DELAYS, Verdict, delay, verdict
+from outbox.webhook_events import DELAYS, MOST_ASKED, Verdict, delay, pause, verdict
 from outbox.webhook_signing import new_secret, signed
 from outbox.webhooks import Outcome
 from reputation import resealing, sql
@@ -57,7 +57,7 @@ def claimed(limit: int = 100) -> list[str]:
 class Posts:
     """Answers as told, and remembers what was posted."""
 
-    def __init__(self, *answers: int | Exception) -> None:
+    def __init__(self, *answers: int | Answer | Exception) -> None:
         self.answers = itertools.chain(answers, itertools.repeat(204))
         self.seen: list[tuple[str, bytes, Mapping[str, str]]] = []
 
@@ -68,7 +68,7 @@ class Posts:
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
-        return Answer(answer, "", b"no" if answer >= 300 else b"")
+        return answer if isinstance(answer, Answer) else Answer(answer, "", b"no" if answer >= 300 else b"")
 
     @property
     def ids(self) -> list[str]:
@@ -243,6 +243,64 @@ def test_a_success_ends_the_failing(live_db: Any) -> None:
         run(posts)
     row = Endpoint.objects.get()
     assert (row.failing_since, row.rests_until) == (None, None)
+
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+PAUSES = [
+    (429, "120", 120.0),
+    (503, " 7 ", 7.0),
+    (429, "Mon, 23 Nov 2026 13:00:00 GMT", 3600.0),
+    (503, "Monday, 23-Nov-26 13:00:00 GMT", 3600.0),  # RFC 9110 5.6.7: the old forms, too
+    (503, "Mon Nov 23 13:00:00 2026", 3600.0),
+    (429, "Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
+    (429, "Tue, 23 Nov 2027 11:00:00 GMT", MOST_ASKED),
+    (429, "9" * 400, MOST_ASKED),
+    (429, "-5", 0.0),
+    (429, "1.5", 0.0),
+    (429, "²", 0.0),
+    (429, "soon", 0.0),
+    (429, "Mon, 99 Nov 2026 99:00:00 GMT", 0.0),
+    (429, "Mon, 23 Nov " + "9" * 40 + " 13:00:00 GMT", 0.0),
+    (429, "", 0.0),
+    (500, "120", 0.0),
+    (204, "120", 0.0),
+    (None, "120", 0.0),
+]
+
+
+@pytest.mark.parametrize(("status", "given", "seconds"), PAUSES)
+def test_how_long_an_answer_asks_to_be_left_alone(status: int | None, given: str, seconds: float) -> None:
+    assert pause(status, given, NOON) == seconds
+
+
+@pytest.mark.usefixtures("live_db")
+def test_an_endpoint_that_asks_for_a_pause_gets_it_for_all_there_is(live_db: Any) -> None:
+    endpoint, _ = made()
+    first = write(endpoint, "a")
+    posts = Posts(Answer(429, "", b"slow down", "600"))
+    run(posts)
+    second = write(endpoint, "b")
+    later(live_db, timedelta(seconds=590))
+    run(posts)
+    assert posts.ids == [first]
+    later(live_db, timedelta(seconds=11))
+    run(posts, rounds=2)
+    assert posts.ids[0] == first
+    assert sorted(posts.ids[1:]) == sorted([first, second])
+
+
+@pytest.mark.usefixtures("live_db")
+@pytest.mark.parametrize("other", [Outcome(Verdict.TAKEN, 204), Outcome(Verdict.LATER, 500, "no", 5.0)])
+def test_what_was_under_way_meanwhile_does_not_end_the_pause(other: Outcome, live_db: Any) -> None:
+    endpoint, _ = made()
+    write(endpoint, "a")
+    write(endpoint, "b")
+    one, two = webhooks.claim(2)
+    webhooks.settle(one, Outcome(Verdict.LATER, 429, "slow down", 5.0, asked=600.0))
+    webhooks.settle(two, other)
+    write(endpoint, "c")
+    later(live_db, timedelta(seconds=590))
+    assert claimed() == []
 
 
 @pytest.mark.usefixtures("live_db")
@@ -425,6 +483,18 @@ def test_a_post_reaches_a_real_server_over_tls_and_is_one_request(tmp_path: Any)
     assert request.endswith(b'\r\n\r\n{"x":1}')
     assert b"webhook-id: evt_1\r\n" in request
     assert names.asked == 2
+
+
+BUSY = b"HTTP/1.1 429 Slow\r\nRetry-After: 90\r\nContent-Length: 4\r\n\r\nslow"
+
+
+def test_the_pause_that_is_asked_for_is_heard() -> None:
+    async def post(port: int) -> Answer:
+        fetcher = Fetcher(Names("127.0.0.1"), ways=Ways(loopback=True))
+        return await fetcher.post(f"http://localhost:{port}/", b"{}", {})
+
+    with receiver(BUSY) as go:
+        assert go(post) == Answer(429, "", b"slow", "90")
 
 
 REDIRECT = b"HTTP/1.1 307 Go\r\nLocation: https://127.0.0.1/\r\nContent-Length: 5\r\n\r\nthere"
