@@ -1,4 +1,4 @@
-"""Alarms: raised once while a condition holds, told until they were told, ended when it is over.
+"""Alarms: raised once while a condition holds, told until they were told, ended when it is over; their end is told too.
 
 Every few seconds one process judges all conditions, each by itself: one that cannot be read raises and ends nothing,
 and is named. Telling happens outside any transaction and waits for nobody: a pager that is down costs mail nothing. The
@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from outbox import pager
-from outbox.conditions import CONDITIONS, Condition
+from outbox.conditions import CONDITIONS, Condition, short
 from outbox.models import Alarm, Vigil
 from reputation import sql
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = float(os.environ.get("AO_WATCH_SECONDS", "10"))
 TOLD_AT_ONCE: Final = 10  # alarms in one round
+BACK: Final = "10 minutes"
 
 # One process at a time, and nobody soon after another.
 MY_TURN: Final[LiteralString] = """
@@ -44,15 +45,15 @@ END: Final[LiteralString] = """
 UPDATE outbox_alarm SET ended_at = ao_now() WHERE kind = %(kind)s AND ended_at IS NULL AND key <> ALL (%(keys)s::text[])
 """
 
-# What comes and goes is one alarm, told once: one that ended minutes ago begins again instead of another.
+# What comes and goes is one alarm, told once: one that ended within ``BACK`` begins again instead of another.
 RAISE: Final[LiteralString] = """
 WITH given AS (
     SELECT * FROM unnest(%(keys)s::text[], %(words)s::text[]) AS t (key, words)
     WHERE NOT EXISTS (SELECT FROM outbox_alarm AS a WHERE a.kind = %(kind)s AND a.key = t.key AND a.ended_at IS NULL)
 ), back AS (
-    UPDATE outbox_alarm AS a SET ended_at = NULL FROM (
+    UPDATE outbox_alarm AS a SET ended_at = NULL, end_told_at = NULL FROM (
         SELECT max(o.id) AS id FROM outbox_alarm AS o JOIN given ON given.key = o.key
-        WHERE o.kind = %(kind)s AND o.ended_at > ao_now() - interval '10 minutes' GROUP BY o.key
+        WHERE o.kind = %(kind)s AND o.ended_at > ao_now() - %(back)s::interval GROUP BY o.key
     ) AS latest WHERE a.id = latest.id RETURNING a.key
 )
 INSERT INTO outbox_alarm (kind, key, raised_at, words, tries, next_try_at, said)
@@ -60,17 +61,25 @@ SELECT %(kind)s, key, ao_now(), words, 0, ao_now(), '' FROM given WHERE key NOT 
 ON CONFLICT DO NOTHING
 """
 
-# The next try is put off first: it is the lease of whoever tells now, and longer than telling can take.
+# The next try is put off first: it is the lease of whoever tells now, and longer than telling can take. An end is told
+# once it cannot be taken back any more, and what begins is told first.
 NEXT: Final[LiteralString] = """
 UPDATE outbox_alarm SET tries = least(tries + 1, 1000),
     next_try_at = ao_now() + least(30 * 2 ^ least(tries, 10), 900) * interval '1 second'
 WHERE id = (
-    SELECT id FROM outbox_alarm WHERE told_at IS NULL AND next_try_at <= ao_now()
-      AND raised_at > ao_now() - interval '1 day' ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-) RETURNING id, kind, key, words, raised_at, ended_at
+    SELECT id FROM outbox_alarm WHERE end_told_at IS NULL AND next_try_at <= ao_now()
+      AND (told_at IS NULL AND raised_at > ao_now() - interval '1 day'
+           OR told_at IS NOT NULL AND ended_at BETWEEN ao_now() - interval '1 day' AND ao_now() - %(back)s::interval)
+    ORDER BY told_at NULLS FIRST, next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+) RETURNING id, kind, key, words, raised_at, ended_at, told_at IS NOT NULL AS over
 """
 
-TOLD: Final[LiteralString] = "UPDATE outbox_alarm SET told_at = ao_now(), said = '' WHERE id = %(id)s"
+# Who is told of an alarm with its end is told no more of it, unless it has come back meanwhile.
+TOLD: Final[LiteralString] = """
+UPDATE outbox_alarm SET told_at = coalesce(told_at, ao_now()), said = '', tries = 0, next_try_at = ao_now(),
+    end_told_at = CASE WHEN ended_at = %(ended)s::timestamptz THEN ao_now() END
+WHERE id = %(id)s
+"""
 FAILED: Final[LiteralString] = "UPDATE outbox_alarm SET said = %(said)s WHERE id = %(id)s"
 
 BEAT: Final[LiteralString] = """
@@ -106,11 +115,11 @@ def judge() -> bool:
 
 
 def tell() -> int:
-    """Tell the pager what it was not told; how many alarms it took. The first failure ends the round."""
+    """Tell the pager what it was not told, ends too; how many messages it took. The first failure ends the round."""
     if not has_pager():
         return 0
     for told in range(TOLD_AT_ONCE):
-        row = sql.one(NEXT)
+        row = sql.one(NEXT, {"back": BACK})
         if row is None or not _told(row):
             return told
     return TOLD_AT_ONCE
@@ -157,14 +166,22 @@ def runbook(kind: str) -> str:
 
 
 def payload(
-    number: str, kind: str, key: str, words: str, raised: datetime, ended: datetime | None
+    alarm: str,
+    kind: str,
+    key: str,
+    words: str,
+    raised: datetime,
+    ended: datetime | None,
+    *,
+    over: bool = False,
 ) -> dict[str, Any]:
-    """What the pager gets. ``id`` is the same at every try."""
+    """What the pager gets. ``id`` is the same at every try, ``alarm`` also when it is told that it is ``over``."""
     return {
-        "id": number,
+        "id": f"{alarm}_over" if over else alarm,
+        "alarm": alarm,
         "kind": kind,
         "key": key,
-        "words": words,
+        "words": f"over: {words}" if over else words,
         "raised_at": raised.astimezone(UTC).isoformat(),
         "ended_at": ended.astimezone(UTC).isoformat() if ended else None,
         "runbook": runbook(kind),
@@ -179,7 +196,7 @@ def _judged(condition: Condition) -> bool:
             cases = {str(case["key"]): condition.told(case) for case in condition.read()}
             given = {"kind": condition.kind, "keys": list(cases), "words": list(cases.values())}
             sql.count(END, given)
-            sql.count(RAISE, given)
+            sql.count(RAISE, given | {"back": BACK})
     except Exception as error:  # a bug in one must not silence the others
         logger.warning("the condition %s could not be judged: %s", condition.kind, error)
         return False
@@ -187,12 +204,14 @@ def _judged(condition: Condition) -> bool:
 
 
 def _told(row: sql.Row) -> bool:
-    about = payload(f"alarm_{row.id}", row.kind, row.key, row.words, row.raised_at, row.ended_at)
+    words = short(row.kind, row.words) if row.over else row.words
+    told = (row.kind, row.key, words, row.raised_at, row.ended_at)
+    about = payload(f"alarm_{row.id}", *told, over=row.over)
     try:
         page(about)
     except pager.NotTold as error:
         logger.warning("the pager did not take alarm %s: %s", row.id, error)
         sql.count(FAILED, {"id": row.id, "said": str(error)})
         return False
-    sql.count(TOLD, {"id": row.id})
+    sql.count(TOLD, {"id": row.id, "ended": row.ended_at})
     return True

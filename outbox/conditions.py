@@ -187,3 +187,9 @@ CONDITIONS: Final = (
         "Somebody with the owner's rights changed what people and rules did. Keep the database as it is, and a copy.",
     ),
 )
+
+
+def short(kind: str, words: str) -> str:
+    """What an alarm of this kind was told with, without what to do first."""
+    first = next((condition.first for condition in CONDITIONS if condition.kind == kind), "")
+    return words.removesuffix(first).strip()

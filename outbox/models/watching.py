@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 
 class Alarm(models.Model):
-    """Something a person has to know of: raised once, told until it was told, ended when it is over."""
+    """Something a person has to know of: raised once, told until it was told, ended and told so when it is over."""
 
     kind = models.CharField(max_length=40)
     key = models.CharField(max_length=400, blank=True)
@@ -17,6 +17,7 @@ class Alarm(models.Model):
     next_try_at = models.DateTimeField(null=True)
     said = models.TextField(blank=True, help_text="Why it could not be told.")
     ended_at = models.DateTimeField(null=True)
+    end_told_at = models.DateTimeField(null=True, help_text="When the pager took that it is over.")
 
     class Meta:
         constraints = [
@@ -26,8 +27,8 @@ class Alarm(models.Model):
             )
         ]
         indexes = [
-            # tell: what the pager has not taken
-            models.Index(fields=["next_try_at"], condition=Q(told_at=None), name="alarm_untold"),
+            # tell: what the pager has not taken, the beginning or the end
+            models.Index(fields=["next_try_at"], condition=Q(end_told_at=None), name="alarm_to_tell"),
             models.Index(fields=["-raised_at"], name="alarm_newest"),  # the list of alarms
         ]
 

@@ -320,7 +320,7 @@ def test_a_pager_that_fails_is_told_again_later_and_then_no_more(paged: Ear) -> 
     later(3600)
     assert alarms.tell() == 0
     assert [path for _, path, _ in paged.heard] == ["/page?key=secret"] * 3
-    assert (Alarm.objects.get().tries, Alarm.objects.get().said) == (3, "")
+    assert (Alarm.objects.get().tries, Alarm.objects.get().said) == (0, "")
 
 
 def test_what_is_over_before_it_was_told_is_told_with_its_end(paged: Ear) -> None:
@@ -330,6 +330,73 @@ def test_what_is_over_before_it_was_told_is_told_with_its_end(paged: Ear) -> Non
     judged()
     alarms.tell()
     assert paged.heard[0][2]["ended_at"] is not None
+    later(3600)
+    assert alarms.tell() == 0
+
+
+def test_the_end_is_told_once_when_it_cannot_come_back(paged: Ear) -> None:
+    watched()
+    judged()
+    alarms.tell()
+    strong_again()
+    judged()
+    later(590)
+    assert alarms.tell() == 0
+    later(11)
+    paged.answers = [500]
+    assert alarms.tell() == 0  # not taken: told again
+    later(31)
+    assert (alarms.tell(), alarms.tell()) == (1, 0)
+    begun, _, over = (body for _, _, body in paged.heard)
+    assert over["words"].startswith("over: bounces of run:ada/r-1")
+    assert over["words"].endswith("held for a person.")
+    assert len(over["words"]) < len(begun["words"])
+    assert (over["alarm"], over["id"]) == (begun["id"], f"{begun['id']}_over")
+    assert over["ended_at"] is not None
+    later(3600)
+    assert alarms.tell() == 0
+
+
+def test_what_came_back_is_not_over(paged: Ear) -> None:
+    watched()
+    judged()
+    alarms.tell()
+    strong_again()
+    judged()
+    later(300)
+    Watch.objects.update(weak_since=AGO)
+    judged()
+    later(3600)
+    assert alarms.tell() == 0
+    strong_again()
+    judged()
+    later(601)
+    assert alarms.tell() == 1
+    assert [body["id"] for _, _, body in paged.heard] == ["alarm_1", "alarm_1_over"]
+
+
+def test_the_end_of_what_nobody_was_told_of_is_not_told(paged: Ear) -> None:
+    watched()
+    judged()
+    strong_again()
+    judged()
+    Alarm.objects.update(raised_at=AGO - timedelta(days=1))  # nobody is told of it any more
+    later(601)
+    assert alarms.tell() == 0
+    assert paged.heard == []
+
+
+def test_what_begins_is_told_before_what_is_over(paged: Ear) -> None:
+    watched()
+    judged()
+    alarms.tell()
+    strong_again()
+    judged()
+    later(601)
+    stopped()
+    judged()
+    assert alarms.tell() == 2
+    assert [body["kind"] for _, _, body in paged.heard] == ["weak_evidence", "trip", "weak_evidence"]
 
 
 def test_the_address_of_the_pager_is_kept_out_of_what_it_failed_with(settings: Settings) -> None:
