@@ -1,15 +1,16 @@
 """Who sits there: log-in and the password asked again, both against guessing. Stopping passes neither.
 
 A log-in is noted in its own session; what opens mail again wants a password given within ``FRESH_SECONDS``, and each
-time a code from those who have a second factor. Guesses are counted by address and name, so that nobody can lock a
-responder out from elsewhere. While the cache cannot count, people can still log in (they may have to stop something,
-and hashing is slow enough for guessers), and nothing can be resumed.
+time a code from those who have a second factor. Log-ins are counted by address and name, so that nobody can lock a
+responder out from elsewhere; what opens mail by person, and only what was refused: whoever resumes a lot is no guesser.
+While the cache cannot count, people can still log in (they may have to stop something, and hashing is slow enough for
+guessers), and nothing can be resumed.
 """
 
 import logging
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 from django.contrib.auth.models import User
@@ -26,7 +27,7 @@ View = Callable[..., HttpResponseBase]
 FRESH_SECONDS: Final = 600
 PROVED: Final = "proved_at"
 LOGINS: Final = "10/5m"
-RESUMES: Final = "10/5m"
+REFUSED: Final = "10/5m"
 WRONG_CODE: Final = "That code is wrong or was used already; wait for the next one."
 
 
@@ -73,8 +74,17 @@ def prove(request: HttpRequest, user: User, password: str, code: str = "", *, co
         NotProved: it is not the password, or not an unused code.
         TooManyTries: not even looked at.
     """
-    if _counted(request, "resume", f"user {user.pk}", RESUMES) is not True:
+    refusals = partial(_counted, request, "refused", f"user {user.pk}", REFUSED)
+    if refusals(one_more=False) is not True:
         raise TooManyTries("Too many tries; wait five minutes. The stop stands meanwhile.")
+    try:
+        _look(request, user, password, code, code_owed)
+    except NotProved:
+        refusals()  # guesses of one instant all pass the first look: as many more as there are threads
+        raise
+
+
+def _look(request: HttpRequest, user: User, password: str, code: str, code_owed: bool) -> None:
     if not is_fresh(request):
         if not user.check_password(password):
             raise NotProved("That is not your password." if password else "Give your password again.")
@@ -101,16 +111,16 @@ def _note(request: HttpRequest) -> None:
     request.session[PROVED] = time.time()
 
 
-def _counted(request: HttpRequest, group: str, name: str, rate: str) -> bool | None:
-    """Whether one more is within the rate; None if it cannot be counted now."""
+def _counted(request: HttpRequest, group: str, name: str, rate: str, *, one_more: bool = True) -> bool | None:
+    """Whether this one is within the rate, or would be if it is not counted; None if it cannot be counted now."""
     try:
-        usage = get_usage(request, group=group, key=lambda *_: name, rate=rate, increment=True)
+        usage = get_usage(request, group=group, key=lambda *_: name, rate=rate, increment=one_more)
     except Exception as error:  # whatever the cache's client raises
         logger.warning("tries cannot be counted: %s", error)
         return None
     if usage is None or usage["time_left"] < 0:  # so the library says that its cache is down
         return None
-    return not usage["should_limit"]
+    return bool(usage["count"] + (not one_more) <= usage["limit"])
 
 
 def _too_many(request: HttpRequest) -> HttpResponse:

@@ -105,6 +105,14 @@ def test_resuming_is_rate_limited_and_closed_while_nobody_counts(
     stopped(rita, "stream:a")
 
 
+def test_only_what_was_refused_counts_against_the_rate(rita: Client) -> None:
+    for _ in range(12):
+        assert resumed(rita, stopped(rita, "agents")).status_code == 302
+    epoch = stopped(rita, "agents")
+    assert {resumed(rita, epoch, why="").status_code for _ in range(12)} == {422}, "nor a missing reason"
+    assert resumed(rita, epoch).status_code == 302
+
+
 def test_guesses_at_a_log_in_are_limited_by_address_and_name(rita: Client) -> None:
     def tried(name: str, password: str, address: str) -> int:
         given = {"username": name, "password": password}
