@@ -63,7 +63,6 @@ CODES: Final = (
     Code(5, 1, 6, C.PROTOCOL, "a command they do not accept (RFC 3463 X.5)"),
     Code(6, 0, 0, C.CONTENT, "something in the content (RFC 3463 X.6.0)"),
     Code(6, 1, 11, C.PROTOCOL, "a media type or conversion they cannot do (RFC 3463 X.6)"),
-    Code(7, 3, 3, C.UNCLEAR, "security conversion is not possible (RFC 3463 X.7.3)"),
     Code(7, 4, 4, C.TLS, "security features do not match (RFC 3463 X.7.4)"),
     Code(7, 5, 7, C.POLICY, "a security check of theirs failed (RFC 3463 X.7.5)"),
     Code(7, 8, 8, C.LOGIN, "our login was refused (RFC 4954 X.7.8)"),
@@ -88,6 +87,7 @@ HOLLOW_CODES: Final = (
     Code(2, 0, 0, C.INACTIVE, "something about the mailbox (RFC 3463 X.2.0)"),
     Code(3, 0, 0, C.BUSY, "something in their system (RFC 3463 X.3.0)"),
     Code(4, 0, 0, C.UNREACHABLE, "something in the network (RFC 3463 X.4.0)"),
+    Code(7, 3, 3, C.POLICY, "no conversion that is secure, or no login (RFC 3463 X.7.3, Microsoft)"),
     Code(7, 0, 2, C.POLICY, "not authorised: their policy, not the recipient's absence (RFC 3463 X.7.1)"),
 )
 

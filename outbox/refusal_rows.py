@@ -33,7 +33,7 @@ RECIPIENT_TEXTS: Final = (
         r"(?:empty|null) (?:envelope )?sender|no sender|emetteur",
         r"(?:unrout\w+|invalid|bad|unknown|forged|fake|unresolvable|unvalidated) (?:envelope )?(?:sender"
         r"|originator|return[- ]path)",
-        r"domain of sender|(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx",
+        r"domain of sender|your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)|(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx",
         r"verify mail ?from|(?:cannot|can't|could not|unable to) verify .{0,20}sender",
     ),
     _text(
@@ -68,7 +68,7 @@ RECIPIENT_TEXTS: Final = (
         "their disk is full, not the mailbox",
         r"insufficient (?:system|queue|disk|server)|not enough (?:disk |free )?space on",
         r"(?:mail )?system (?:is )?full|queue (?:file )?(?:write|full|unavail)|disk (?:is )?full",
-        r"no space left|out of (?:disk|system) (?:space|storage)",
+        r"no space left|(?:storage|space|disk) on (?:the|this|our) (?:server|system)|out of (?:disk|system) (?:space|storage)",
     ),
     _text(
         C.FULL,
@@ -83,7 +83,7 @@ RECIPIENT_TEXTS: Final = (
         r"/(?:spool|var|home|mail)\S* .{0,60}file too (?:large|big)",
         r"(?:file|message) too (?:large|big) for mail ?box|exceeded storage allocation",
         r"storage (?:is )?(?:full|exceeded)|not enough (?:storage )?space",
-        r"(?:over|reached|exceeded|violat\w+)\b.{0,30} quota|quota.{0,20}(?:exceed|violation|full)",
+        r"(?:over|reached|exceeded|violat\w+)\b.{0,30} quota|quota.{0,40}(?:exceed|violation|full|exhaust|used up|reached)",
         r"(?:not|no) enough (?:disk |storage |free )?space in|too much (?:mail )?data|bo[iî]te .{0,30}pleine",
         r"(?:would|has) exceed\w*.{0,40}(?:mailbox|quota|storage)",
         r"mailbox.{0,40}(?:exceed|too full|over limit)",
@@ -102,7 +102,7 @@ RECIPIENT_TEXTS: Final = (
         "the message is too big",
         r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:(?<!queue )(?<!for )too (?:big|large"
         r"|long)|(?<!timeout )exceed)",
-        r"size limit|taille limite|file too big|larger than .{0,30}(?:limit|allow|accept|permit|max)",
+        r"size limit|taille limite|file too big|larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
         r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
     ),
     _text(
@@ -119,7 +119,7 @@ RECIPIENT_TEXTS: Final = (
         r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
         r"infodomainnonexistent|non-?existent domain|unknown mail(?:er)? host",
         r"domain \S{1,255} (?:could not|couldn't) be found|(?:un|not )rout\w+ mail domain",
-        r"mx records point to non-?exist|domain (?:must|could not)|domain\b.{0,40} (?:not found|not exist)",
+        r"mx records point to non-?exist|domain (?:must|could not)|(?<!account or )domain may not exist|domain\b.{0,40} (?:not found|not exist)",
         r"bad destination (?:system|host)|find the recipient domain|^[\w-]+(?:\.[\w-]+){1,8} does not exist",
         r"no (?:a|mx|mail) (?:records?|found)|domain does not exist",
     ),
@@ -154,8 +154,7 @@ RECIPIENT_TEXTS: Final = (
         C.INACTIVE,
         "the mailbox is closed, locked or not used",
         r"(?:account|mail ?box|user|recipient|address|alias|inbox"
-        r"|domain)\b(?!.{0,20}not exist).{0,60}(?:disabled|inactive|(?<!found or )inactivated|suspended"
-        r"|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
+        r"|domain)\b(?!.{0,20}not exist).{0,60}(?:disabled|inactive|(?<!found or )inactivated|suspended|retired|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
         r"|n't) (?:yet |been |currently )?(?:active|activated|being accepted|accepting)|no longer (?:active"
         r"|available|in use|accept)|blocked due to inactiv|unsubscribed|abandoned)",
         r"(?:disabled|inactive|suspended|deactivated|dormant|locked|expired|frozen|closed"
@@ -168,7 +167,7 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.UNKNOWN,
         "there is no such recipient",
-        rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |are |was |were |does |do |did |could |can |has |have |been "
+        rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |may |might |seems to |are |was |were |does |do |did |could |can |has |have |been "
         r"|be )*(?:\"?(?:unknown|invalid|undeliverable|unrouteable|non-?existent|bad|incorrect|wrong"
         r"|misspelled)\b|(?:not|n't|no longer|never)(?: been| be| currently)? (?:a |an )?(?:found|exist"
         r"|known|listed|valid|recogni|registered|located|ok\b|present|accepted$|defined|hosted|served"
@@ -177,14 +176,14 @@ RECIPIENT_TEXTS: Final = (
         r"|wrong|incorrect|unrecogni\w+|undeliverable|improper|could not find|unable to find|can't find"
         r"|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal|invalid"
         r"|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual |final "
-        rf"|delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|name|users)\b(?! (?:is "
+        rf"|delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
         r"|was )?(?:over|full|exceed|info))",
         r"(?:doesn't|does not|do not|don't|did not) (?:exist|have an? \S{1,80} account|have an account"
         r"|handle mail for that)",
         r"no (?:mailbox|account|user|one|mail box|such person)\b.{0,30} (?:here|by that name|at this"
         r"|with that)",
         r"mailbox (?:is )?(?:currently )?(?:unavail|not available|not found)|recip\w*notfound|resolver\.adr",
-        r"path no exist|user ?not ?(?:found|known|local|exist)|no valid (?:e-?mail )?recipient",
+        r"path no exist|(?:unknown|no such) name\b|user ?not ?(?:found|known|local|exist)|no valid (?:e-?mail )?recipient",
         r"unroutable address|(?:in|by) ldap server",
         r"(?:recipient|e-?mail) (?:address(?:es)? )?rejected(?: ?: access denied|[.: ]*(?:\[.*|as\(.*)?$)",
         r"^#?address rejected|no longer (?:exists?|valid)\b",
@@ -229,7 +228,7 @@ VAGUE_TEXTS: Final = (
         r"queue\.expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
         r"(?:too many|multiple|several|after \d+) (?:delivery )?(?:attempts|retries|tries)",
-        r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
+        r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)|(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",
         r"not (?:be )?delivered (?:for|within) \d|deliver this message after \d",
     ),
@@ -258,7 +257,7 @@ VAGUE_TEXTS: Final = (
         r"|to) relay",
         r"not a gateway",
         r"(?:don't|do not|does not|doesn't|cannot|can't|won't|will not|not) (?:handle|relay|accept mail for)",
-        r"\bnot local\b|allowed rcpthosts|rcpthosts",
+        r"\bnot local\b|allowed rcpthosts|not configured to (?:accept|relay|handle)|accept mail for (?:that|this|the) domain|rcpthosts",
         r"domain (?:is |was )?not (?:allowed|hosted|handled|served|local|accepted|listed|here)",
         r"non-?local (?:domain|recipient|user)|local users? only|only .{0,20}local users",
         r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)|mail relay",

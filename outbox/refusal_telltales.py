@@ -50,12 +50,12 @@ TELLTALE_TEXTS: Final = (
         r"likely (?:unsolicited|spam)",
         r"(?:anti-?)?spam (?:filter|content|message|mail|score|detect|scale|engine)",
         r"(?:consider\w*|seems|looks?|appears?) .{0,12}(?:spam|junk)|bulk e?-?mail",
-        r"(?:junk|spam) (?:e-?)?mail (?:reject|detect)|\b(?:dt:spm|mi:spb|hvu:b\d|rly:bd)\b",
+        r"(?:junk|spam) (?:e-?)?mail (?:reject|detect)|\b(?:dt:spm|mi:spb|hvu:b\d|con-p\d|msg-p\d|rly:bd)\b",
     ),
     _text(
         C.AUTHENTICATION,
         "SPF, DKIM or DMARC did not pass",
-        r"\bspf\b|\bdmarc\b|\bdkim\b|sender[- ]policy[- ]framework|sender[- ]?id\b|domainkeys",
+        r"\bspf1?\b|\bdmarc\b|\bdkim\b|sender[- ]policy[- ]framework|sender[- ]?id\b|domainkeys",
         r"unauthenticated|authentication (?:information|checks?|level)|(?:pass|fail\w*) authentication",
         r"unaligned|\barc (?:seal|valid)|\bmi:spf\b",
     ),
@@ -116,10 +116,10 @@ TELLTALE_TEXTS: Final = (
         r"message (?:quota|rate|limit)\b",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
-        r"too much (?:mail|spam)",
+        r"too much (?:mail(?! data)|spam)|allotment|\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
-        r"connection count|concurrency|\bmax\w* .{0,40}(?:connections?|sessions?|concurrent)\b|only send \d",
+        r"connection count|concurrency|\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
         r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
         r"|session)",
         r"\bdyn:t\d|\brly:b[123]\b|\brl0\d{5}\b",
@@ -138,7 +138,7 @@ TELLTALE_TEXTS: Final = (
         r"\bs31[45]0\b|\b(?:sc-00[134]|dy-00\d|ou-00\d)\b|\bbl\d\d\b|spamhaus|spamcop|\bsorbs\b|abuseat",
         r"abusix|cobion|cloudmark|senderbase|\bpsbl\b|\w*rbl\b|\brbl[.-]|dns-?bl|uceprotect|nixspam",
         r"mailspike|spamrats|invaluement|barracuda(?:central|networks\.com/rep)|ipcheck|senderscore",
-        r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\b(?:bl|es)0\d{5}\b|\b(?:cxbl|cdrbl)\b|\baup#",
+        r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b|\b(?:cxbl|cdrbl)\b|\baup#",
         r"\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b|(?:open|multi)[ -](?:proxy|blacklist)",
         r"rejecting open|helo command rejected|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
@@ -152,7 +152,7 @@ TELLTALE_TEXTS: Final = (
         r"(?:e?-?mails?|messages?|connections?|traffic|accepted|block\w*"
         r"|access)(?: \S{1,40}){0,3}? from:? (?:ip|your (?:ip|network|host|server|location|country"
         r"|isp))\b(?!.{0,40}(?:timed|lost|closed))",
-        r"(?:black|block|deny|reject|bad ?guy)[- ]?list|(?:poor|low|bad) (?:ip )?(?:reputation|profile)",
+        r"(?<!may be )(?:black|block|deny|reject|bad ?guy)[- ]?list|(?:poor|low|bad) (?:ip )?(?:reputation|profile)",
         r"\breputation\b|(?<!of )banned (?!content|attach|file|word|extension)|blocked using",
         r"not in whitelist|blockip|denyip|too many (?:unwanted|bounces|complaints|spams?|unknown|bad)",
         r"too many .{0,20}complain|user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
@@ -161,8 +161,7 @@ TELLTALE_TEXTS: Final = (
         r"dictionary attack|harvest|attack detected|in prison|blocked for abuse|service refused?\b",
         r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|dial-?up|residential",
         r"(?:geographic|your) (?:location|country|region)|access from your|ip (?:is |was )?hang",
-        r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused"
-        r"|rejected|denied|blocked) (?:due to|because of|for) .{0,30}(?:abus|complain|spam (?:source|activ))",
+        r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source|activ))",
         r"complaints (?:we|about|from)|your access to (?:submit|this)|unauthori[sz]ed (?:interface|host|ip)",
         r"blocked by ldap",
     ),
