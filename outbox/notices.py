@@ -94,21 +94,32 @@ def said_in(notice: str, named: Sequence[str], ours: Collection[str]) -> list[Sa
         only = blocks.get(recipients[0].lower(), "")
         text = only if _tells(only, context) else context
         return [Said(recipient=recipients[0], action=action, note=text, context=context)]
+    shared = _preamble(notice, ours)
     return [
-        Said(recipient=each, action=action, note=blocks.get(each.lower()) or context)
+        Said(recipient=each, action=action, note=blocks.get(each.lower()) or context, context=shared)
         for each in recipients[:MAX_RECIPIENTS]
     ]
 
 
 def blocks_in(notice: str, ours: Collection[str]) -> dict[str, str]:
     """Each address at the head of a line with what follows, up to the next one; by address in lower case."""
-    heads = [found for found in _LEAD.finditer(notice) if _may_be_theirs(found[1], ours)]
+    heads = _heads(notice, ours)
     blocks: dict[str, str] = {}
     for head, after in zip(heads, [*heads[1:], None], strict=False):
         key = head[1].strip(".").lower()
         block = notice[head.start() : after.start() if after else len(notice)]
         blocks[key] = f"{blocks.get(key, '')}\n{block}".strip(" \t\n>:")[:MAX_NOTE]
     return blocks
+
+
+def _heads(notice: str, ours: Collection[str]) -> list[re.Match[str]]:
+    return [found for found in _LEAD.finditer(notice) if _may_be_theirs(found[1], ours)]
+
+
+def _preamble(notice: str, ours: Collection[str]) -> str:
+    """What is said of all recipients, before the first of them."""
+    heads = _heads(notice, ours)
+    return notice[: heads[0].start()][:MAX_NOTE] if heads else ""
 
 
 def _spoken_of(notice: str, ours: Collection[str]) -> list[str]:

@@ -154,15 +154,15 @@ RECIPIENT_TEXTS: Final = (
         C.INACTIVE,
         "the mailbox is closed, locked or not used",
         r"(?:account|mail ?box|user|recipient|address|alias|inbox"
-        r"|domain)\b(?!.{0,20}not exist).{0,60}(?:disabled|inactive|(?<!found or )inactivated|suspended|retired|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
+        r"|domain)\b(?!.{0,20}not exist).{0,60}\b(?:disabled|inactive|(?<!found or )inactivated|suspended|retired|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
         r"|n't) (?:yet |been |currently )?(?:active|activated|being accepted|accepting)|no longer (?:active"
         r"|available|in use|accept)|blocked due to inactiv|unsubscribed|abandoned)",
-        r"(?:disabled|inactive|suspended|deactivated|dormant|locked|expired|frozen|closed"
+        r"\b(?:disabled|inactive|suspended|deactivated|dormant|locked|expired|frozen|closed"
         r"|retired) (?:account|mail ?box|user|recipient|address|e-?mail)",
         r"\bon hold\b|account (?:has been )?(?:deleted|removed)",
         r"(?:mail|receiving|delivery|is) (?:receiving |now |currently |administratively )?(?:disabled"
         r"|suspended)\b",
-        r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for",
+        r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for|not (?:been )?(?:collected|poped|popped|logged in|accessed|checked)\b",
     ),
     _text(
         C.UNKNOWN,
@@ -227,7 +227,7 @@ VAGUE_TEXTS: Final = (
         r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded|timed out)",
         r"queue\.expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
-        r"(?:too many|multiple|several|after \d+) (?:delivery )?(?:attempts|retries|tries)",
+        r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y|ie))",
         r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)|(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",
         r"not (?:be )?delivered (?:for|within) \d|deliver this message after \d",

@@ -116,7 +116,7 @@ TELLTALE_TEXTS: Final = (
         r"message (?:quota|rate|limit)\b",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
-        r"too much (?:mail(?! data)|spam)|allotment|\bper (?:second|minute|hour|day|connection|session)\b",
+        r"too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment|\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
         r"connection count|concurrency|\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
