@@ -7,6 +7,7 @@ taken the address before). Nothing temporary but an unknown mailbox is dead. Pur
 """
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,15 +29,17 @@ _GIVING_UP: Final = re.compile(
 
 
 class Stage(StrEnum):
-    """The command that was refused."""
+    """The command that was refused, or the connection before any."""
 
     MAIL = "mail"
+    GREETING = "greeting"
     RCPT = "rcpt"
     DATA = "data"
 
 
 _BEFORE: Final = r"(?:reply to|response to|after|\bour|\bin|was|>>>|smtp:|\[|end of) ?"
 _STAGES: Final = (
+    (Stage.GREETING, r"refused to talk to"),
     (Stage.RCPT, rf"{_BEFORE}rcpt(?:\b|_)|\brcpt to generated|does not like recipient"),
     (Stage.MAIL, rf"{_BEFORE}mail[ _:]?from|sender was rejected"),
     (Stage.DATA, rf"{_BEFORE}(?:final )?(?:data|bodytext)\b"),
@@ -77,7 +80,7 @@ class _Evidence:
 
     @property
     def whole(self) -> str:
-        return one_line(f"{self.said.text} {self.said.note}").lower()
+        return one_line(f"{self.said.text} {self.said.note} {self.said.context}").lower()
 
     @property
     def stage(self) -> Stage | None:
@@ -121,17 +124,7 @@ def _by_words(evidence: _Evidence) -> Classification:
 
 def _refined(evidence: _Evidence, reason: Reason) -> tuple[Cause, str] | None:
     """What the report knows beyond the words: the command, the program, whether it may pass."""
-    if evidence.said.by == "x-unix" and reason is not Reason.MAILBOX_FULL:
-        return Cause.BUSY, "a program of theirs failed, not the address"
-    if reason in _ABOUT_AN_ADDRESS and evidence.stage is Stage.MAIL:
-        return Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"
-    if reason is Reason.UNKNOWN and evidence.for_now:
-        return Cause.UNREACHABLE, "still tried, for no reason given"
-    if reason is Reason.UNKNOWN_DOMAIN and evidence.passing:
-        return Cause.ROUTING, "a look-up failed and may not next time"
-    if reason is Reason.UNKNOWN_RECIPIENT and not _sure(evidence):
-        return Cause.FILTERED, "no such recipient, they say, but not in answer to the address"
-    return None
+    return next((verdict for applies, verdict in _BEYOND_WORDS if applies(evidence, reason)), None)
 
 
 def _sure(evidence: _Evidence) -> bool:
@@ -139,6 +132,34 @@ def _sure(evidence: _Evidence) -> bool:
     parsed = wording.status(evidence.status, "")
     of_an_address = parsed is not None and parsed[1] == 1 and parsed[2] not in _NOT_OURS
     return of_an_address or evidence.stage is Stage.RCPT or _DIRECTORY.search(evidence.whole) is not None
+
+
+_BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[Cause, str]]]] = (
+    (
+        lambda evidence, reason: evidence.said.by == "x-unix" and reason is not Reason.MAILBOX_FULL,
+        (Cause.BUSY, "a program of theirs failed, not the address"),
+    ),
+    (
+        lambda evidence, reason: reason in _ABOUT_AN_ADDRESS and evidence.stage is Stage.MAIL,
+        (Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"),
+    ),
+    (
+        lambda evidence, reason: reason is Reason.UNKNOWN and evidence.stage is Stage.GREETING,
+        (Cause.BLOCKED, "they do not talk to us, and do not say why"),
+    ),
+    (
+        lambda evidence, reason: reason is Reason.UNKNOWN and evidence.for_now,
+        (Cause.UNREACHABLE, "still tried, for no reason given"),
+    ),
+    (
+        lambda evidence, reason: reason is Reason.UNKNOWN_DOMAIN and evidence.passing,
+        (Cause.ROUTING, "a look-up failed and may not next time"),
+    ),
+    (
+        lambda evidence, reason: reason is Reason.UNKNOWN_RECIPIENT and not _sure(evidence),
+        (Cause.FILTERED, "no such recipient, they say, but not in answer to the address"),
+    ),
+)
 
 
 def _report(evidence: _Evidence, found: Classification) -> Report:

@@ -15,16 +15,17 @@ from outbox.testimony import Action
 
 MAX_NOTE: Final = 4000  # characters kept beside each recipient; a thousand of them are judged
 _ENDS: Final = re.compile(
-    r"^(?:[ \t]*(?:Received|Return-Path|DKIM-Signature|Message-ID|X-Received):"
+    r"^(?:[ \t]*(?:Received|Return-Path|DKIM-Signature|X-Received):|Message-ID:"
     r"|[ \t>*=-]{0,80}(?:begin |start of |text of )?(?:the |your |an? )?"
-    r"(?:original message|returned message|unsent message|message headers? follow|header of the original"
+    r"(?:original message(?! (?:was|received))|returned message|unsent message|message headers? follow"
+    r"|header of the original"
     r"|below this line is a copy|(?:this|below|included|enclosed|attached) is (?:a|the) copy"
     r"|copy of (?:the|your) (?:original )?message))",
     re.MULTILINE | re.IGNORECASE,
 )
 _LEAD: Final = re.compile(  # perhaps after a label that says more, as in "Unknown user: kim@example.com"
     r"""^[ \t>*"'(-]{0,40}"""
-    r"(?:(?!from|to\b|cc|sender|reply|return|by|mail|subject|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
+    r"(?:(?!from|to\b|cc|rcpt|sender|reply|return|by|mail|subject|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
     rf"""["'(<]?({ADDRESS.pattern})(?=[>"'):;,\s\[<]|\.{{1,3}}(?:\s|$)|$)""",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -33,6 +34,9 @@ _TOWARDS: Final = re.compile(
     rf"[<\"'(]?({ADDRESS.pattern})",
     re.IGNORECASE,
 )
+_ANNOUNCED: Final = re.compile(  # "did not reach the following recipient(s):"
+    r"\b(?:following|these|below)\b[^\n:]{0,60}\b(?:recipient|address|user)[^\n:]{0,60}:", re.IGNORECASE
+)
 _NOT_THEIRS: Final = re.compile(
     r"(?:mail from|(?<!generated )(?<!expanded )from|sender|by|envelope-from|reply-to|contact|return-path"
     r"|to postmaster)\b:?\s{0,9}"
@@ -40,7 +44,9 @@ _NOT_THEIRS: Final = re.compile(
     re.IGNORECASE,
 )
 _STAFF: Final = re.compile(
-    r"(?:mailer-?daemon|postmaster|abuse|support|no-?reply|mail-?master|help(?:desk)?)@", re.I
+    r"(?:mailer-?daemon|postmaster|abuse|support|no-?reply|mail-?master|help(?:desk)?"
+    r"|[\w.+-]{1,60}-(?:owner|request|admin|bounces))@",
+    re.I,
 )
 _REPLY: Final = re.compile(r"(?:^|[\s:;('\"<\[])([45]\d\d)(?=[ -](?:#?\d\.\d|\S)|: ?#?\S)")
 _QUOTED_REPLY: Final = re.compile(r"^<<< ([45]\d\d.*)$", re.MULTILINE)
@@ -86,17 +92,18 @@ def said_in(notice: str, named: Sequence[str], ours: Collection[str]) -> list[Sa
     recipients = list(named) or list(blocks) or _spoken_of(notice, ours)
     if len(recipients) == 1:
         only = blocks.get(recipients[0].lower(), "")
-        text = only if _has_words(only) else context
+        text = only if _tells(only, context) else context
         return [Said(recipient=recipients[0], action=action, note=text, context=context)]
+    shared = _preamble(notice, ours)
     return [
-        Said(recipient=each, action=action, note=blocks.get(each.lower()) or context, context=context)
+        Said(recipient=each, action=action, note=blocks.get(each.lower()) or context, context=shared)
         for each in recipients[:MAX_RECIPIENTS]
     ]
 
 
 def blocks_in(notice: str, ours: Collection[str]) -> dict[str, str]:
     """Each address at the head of a line with what follows, up to the next one; by address in lower case."""
-    heads = [found for found in _LEAD.finditer(notice) if _may_be_theirs(found[1], ours)]
+    heads = _heads(notice, ours)
     blocks: dict[str, str] = {}
     for head, after in zip(heads, [*heads[1:], None], strict=False):
         key = head[1].strip(".").lower()
@@ -105,16 +112,30 @@ def blocks_in(notice: str, ours: Collection[str]) -> dict[str, str]:
     return blocks
 
 
+def _heads(notice: str, ours: Collection[str]) -> list[re.Match[str]]:
+    return [found for found in _LEAD.finditer(notice) if _may_be_theirs(found[1], ours)]
+
+
+def _preamble(notice: str, ours: Collection[str]) -> str:
+    """What is said of all recipients, before the first of them."""
+    heads = _heads(notice, ours)
+    return notice[: heads[0].start()][:MAX_NOTE] if heads else ""
+
+
 def _spoken_of(notice: str, ours: Collection[str]) -> list[str]:
-    """Addresses that are written to, or any that are not somebody else's."""
+    """Addresses that are announced or written to, or any that are not somebody else's."""
+    announced = _ANNOUNCED.search(notice)
+    after = addresses(_NOT_THEIRS.sub(" ", notice[announced.end() :])) if announced else []
     text = one_line(_NOT_THEIRS.sub(" ", notice))
     towards = [found[1] for found in _TOWARDS.finditer(text)]
-    return [each for each in [*towards, *addresses(text)] if _may_be_theirs(each, ours)][:1]
+    return [each for each in [*after, *towards, *addresses(text)] if _may_be_theirs(each, ours)][:1]
 
 
 def _may_be_theirs(address: str, ours: Collection[str]) -> bool:
     return address.strip(".").lower() not in ours and not _STAFF.match(address)
 
 
-def _has_words(text: str) -> bool:
-    return len(re.findall(r"[^\W\d_]{2,}", ADDRESS.sub(" ", text[:500]))) >= 2
+def _tells(block: str, context: str) -> bool:
+    """Whether a recipient's block says why, and the reply does not stand before it."""
+    words = len(re.findall(r"[^\W\d_]{2,}", ADDRESS.sub(" ", block[:500])))
+    return words >= 2 and (reply_code(block) is not None or reply_code(context) is None)

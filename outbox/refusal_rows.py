@@ -1,7 +1,9 @@
 """The rows of words by which a refusal is read, and the order in which words and codes are asked.
 
-Data only; `refusals.classify` says why that order, `refusal_codes` has the codes. Each row carries its reason,
-which people see beside the outcome. To teach a text: a row here, a line in the test.
+Data only; `refusals.classify` says why that order, `refusal_codes` has the codes, `refusal_telltales` the words asked
+first,
+`refusal_tongues` those of other languages. Each row carries its reason, which people see beside the outcome.
+To teach a text: a row here, a line in the test.
 """
 
 from typing import Final
@@ -9,88 +11,15 @@ from typing import Final
 from outbox.refusal_causes import Cause
 from outbox.refusal_causes import text as _text
 from outbox.refusal_codes import CODES, HOLLOW_CODES, SURE_CODES
+from outbox.refusal_telltales import TELLTALE_TEXTS
+from outbox.refusal_tongues import TONGUES
 
 C = Cause
 
-# Texts that give the matter away whatever code came with them.
-TELLTALE_TEXTS: Final = (
-    _text(C.GREYLISTED, "greylisted", r"gr[ae]y-?[ _]?list"),
-    _text(
-        C.UNCLEAR,
-        "the receiver's own block-list look-up fails: not our listing",
-        r"open resolver|excessive (?:number of )?queries|127\.255\.255\.25\d",
-    ),
-    _text(
-        C.PROTOCOL,
-        "the message breaks a rule of RFC 5322",
-        r"(?:duplicate|multiple|missing|invalid|malformed|bad)\b.{0,40}\bheaders?\b",
-        r"\bheader (?:error|syntax)|no (?:resent-)?(?:from|to|date) (?:field|header)",
-        r"multiple addresses in from|rfc ?[258]\d{2,3}\b.{0,20}complian|not compliant with rfc",
-        r"too many (?:headers|received|lines)|improper use of 8-?bit|charset not supported|mime (?:error|complex)",
-        r"bare (?:lf|cr)\b",
-    ),
-    _text(
-        C.CONTENT,
-        "taken for spam",
-        r"spam classification|(?:scored|classified|identified|detected|marked) as spam|likely unsolicited",
-        r"(?:anti-?)?spam (?:filter|content|message|score|detect)|considered (?:as )?spam|bulk e?-?mail",
-    ),
-    _text(
-        C.AUTHENTICATION,
-        "SPF, DKIM or DMARC did not pass",
-        r"\bspf\b|\bdmarc\b|\bdkim\b|sender policy framework|domainkeys|purported responsible",
-        r"unauthenticated|authentication (?:information|checks?|level)|pass authentication",
-    ),
-    _text(
-        C.PTR,
-        "our address has no matching reverse DNS",
-        r"reverse[ -]?(?:dns|lookup|host|path)|\bptr\b|\brdns\b|unverif\w+ sending ip|mismatch\w* client ip",
-        r"(?:find|resolve|verify) your (?:reverse )?(?:host ?name|address|ip|dns)|unresolvable relay|ip name lookup",
-    ),
-    _text(
-        C.TLS,
-        "TLS is demanded",
-        r"starttls (?:command )?(?:is )?(?:first|required)|must issue a starttls",
-        r"encryption (?:is )?(?:needed|required)",
-        r"(?:requires?|must use|without|no) (?:tls|encryption)",
-        r"tls (?:is )?(?:required|mandatory|needed|not available)",
-    ),
-    _text(
-        C.CONTENT,
-        "a link in the message is on a block list",
-        r"\b(?:uribl|surbl)\b|\bdbl\.spamhaus|(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b",
-    ),
-    _text(
-        C.POPULAR,
-        "the recipient gets too much mail at the moment",
-        r"receiving mail (?:at a rate|too)|recipient.{0,30} rate\b|too many messages for this recipient",
-    ),
-    _text(
-        C.RATE,
-        "too much volume or too many complaints for our standing there",
-        r"\btss?\d\d\b|\brp-00\d\b|unexpected volume|unusual(?:ly high)? rate|\b4\.7\.28\b|rate[ -]?limit",
-        r"too many (?:messages|e?-?mails|connections|sessions|concurrent|recipients|requests|errors|invalid)",
-        r"(?:message|sending|connection|relay|hourly|daily|hour|day)\b.{0,20} (?:quota|limit|rate)\b",
-        r"frequency limit|throttl|too (?:fast|quick|frequent)|slow down|receiv\w+ limit",
-        r"exceeded the (?:rate|maximum number)",
-    ),
-    _text(
-        C.BLOCKED,
-        "our address or domain is on a block list of theirs or of others",
-        r"\bs31[45]0\b|\b(?:sc-00[134]|dy-00\d|ou-00\d)\b|\bbl\d\d\b|spamhaus|spamcop|\bsorbs\b",
-        r"abuseat|abusix",
-        r"\w*rbl\b|dnsbl|uceprotect|nixspam|mailspike|spamrats|invaluement|barracudacentral|ipcheck",
-        r"senderscore",
-        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected|proxy rejected",
-        r"(?:no|not|bad) (?:access from mail server|allowed to connect|sender ip)|refused to talk to",
-        r"(?:your|the|from) (?:ip|network|host|server|mail server|domain)(?: \S{1,80}){0,3} (?:is |has |was |been )"
-        r"{0,3}(?:block|black|ban|listed|deni|reject|refus)",
-        r"(?:black|block|deny)[- ]?list|(?:poor|low|bad) reputation|\breputation\b",
-        r"banned|blocked using|not in whitelist",
-        r"too many unwanted|unwanted messages|namespace mining|\bsc-002\b",
-        r"(?:host|server|ip)s? (?:is |was )?blocked",
-        r"service refused?\b|dynamic(?:ally)?[ -](?:ip|address|assigned)|smtp server of your isp",
-    ),
+# What a mailbox is called, with what may be said between it and its fate.
+_WHO: Final = (
+    r"(?:user|recipient|mail ?box|account|address(?:ee)?|alias|subscriber|customer|rcpt(?: to)?|member"
+    r"|e-?mail|inbox|person|mail ?drop)s?"
 )
 
 # Words about the sender, then about the recipient.
@@ -98,57 +27,82 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.PROTOCOL,
         "they cannot resolve or verify our sender address",
-        r"(?:sender|return[- ]?path|mail from|from address)\b.{0,40}"
-        r"(?:verif|resolve|not found|not exist|unrout)",
-        r"no such sender|sender (?:address )?(?:does not|must|domain)|empty envelope sender|no sender|emetteur",
-        r"unrout\w+ sender|invalid sender|bad sender|domain of sender",
+        r"(?:sender|return[- ]?path|mail ?from|from address|reverse-path|originator)\b.{0,40}(?:verif"
+        r"|resolve|not (?:be )?found|not (?:exist|valid)|unrout|invalid|malformed|unknown|syntax|mismatch)",
+        r"no such sender|sender (?:e-?mail )?(?:address )?(?:does not|must|domain)",
+        r"(?:empty|null) (?:envelope )?sender|no sender|emetteur",
+        r"(?:unrout\w+|invalid|bad|unknown|forged|fake|unresolvable|unvalidated) (?:envelope )?(?:sender"
+        r"|originator|return[- ]path)",
+        r"domain of sender|your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)|(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx",
+        r"verify mail ?from|(?:cannot|can't|could not|unable to) verify .{0,20}sender",
     ),
     _text(
         C.POLICY,
         "this sender may not write there, by their rule",
-        r"\bsenders?\b.{0,40}(?:reject|refus|denied|block|not (?:allow|authori|permit|verified|in\b))",
-        r"permission to post|address is not verified|restricted|only accepts? (?:mail|messages) from",
-        r"groups\.google\.com|members?[- ]only|non-?members?|only subscribers|bouncedeny|backscatter",
-        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail)|access to submit messages",
+        r"\bsenders?\b.{0,40}(?:reject|refus|deni|block|prohibit|filter|unvalid|not (?:\w+ )?(?:allow|accept"
+        r"|authori|permit|verified|valid|in\b))",
+        r"(?:denies|rejects?|refuses) (?:the |this |your )?(?:envelope )?sender|badmailfrom",
+        r"permission to (?:post|send)|address is not verified|restricted|mailpolicy",
+        r"policy (?:restrict|violation|reject)|(?:due to|by|for|against) (?:\w+ ){0,3}polic(?:y|ies)\b",
+        r"only accepts? (?:mail|messages) from|black (?:mail )?address",
+        r"(?:your|from|sending) (?:e-?mail )?address .{0,30}(?:reject|refus|deni|block|not allow)",
+        r"sending for this account|\bnot logged in|allowed[- ]senders",
+        r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only|non-?members?",
+        r"only subscribers|bouncedeny|backscatter",
+        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail)|notauthori[sz]ed|sendernotauth",
     ),
     _text(
         C.POLICY,
         "the recipient's own filter refuses us",
-        r"(?:refuses?|refused) to (?:receive|accept)|user reject|(?:recipient|user)(?:'s)? (?:rules?|preferences?)",
-        r"message filtered|protected by|white-?list|resolver\.rst\.not|not (?:currently )?accepting (?:any )?(?:e-?)?"
-        r"(?:mail|messages) from|blocked by (?:the )?(?:recipient|user)",
+        r"(?:refuses?|refused|chosen not) to (?:receive|accept)|user reject",
+        r"(?:recipient|user)(?:'s)? (?:rules?|pref|filter|settings)",
+        r"(?:reject|refus|block|declin|denied|filter)\w* by (?:the |this |their )?(?:recipient|user"
+        r"|addressee|owner|customer)",
+        r"(?:recipient|user|addressee) (?:has )?(?:refus|block|declin|reject(?!ed))\w*|message filtered",
+        r"protected by|white-?list|resolver\.rst\.not",
+        r"not (?:currently )?accepting (?:any )?(?:e-?)?(?:mail|messages) from|envelope blocked|user entry",
+        r"does(?: not|n't) accept (?:e-?mail|messages?) (?:from|in)",
     ),
     _text(
         C.BUSY,
         "their disk is full, not the mailbox",
-        r"insufficient system (?:storage|resources)|insufficient disk|not enough (?:disk )?space on",
-        r"queue file write",
+        r"insufficient (?:system|queue|disk|server)|not enough (?:disk |free )?space on",
+        r"(?:mail )?system (?:is )?full|queue (?:file )?(?:write|full|unavail)|disk (?:is )?full",
+        r"no space left|(?:storage|space|disk) on (?:the|this|our) (?:server|system)|out of (?:disk|system) (?:space|storage)",
     ),
     _text(
         C.FULL,
         "the mailbox is full",
-        r"(?:over|exceed\w*|exceeds?|out of|above|beyond)\b.{0,40}\b(?:quota|storage)",
-        r"quota.{0,20}exceed|overquota",
-        r"(?:mailbox|inbox|account|maildir|user|recipient)\b.{0,30}\bfull\b|full mailbox",
-        r"mailbox (?:size )?exceed",
-        r"exceeded storage allocation|storage (?:is )?(?:full|exceeded)|not enough (?:storage )?space",
-        r"mailfolder is full|(?:over|reached|exceeded|violat\w+)\b.{0,30} quota|quota.{0,20}(?:exceed|violation|full)",
+        r"(?:over|exceed\w*|exceeds?|out of|above|beyond)\b.{0,40}\b(?:quota|storage)|quota.{0,20}exceed",
+        r"overquota|(?:mail ?box|inbox|account|maildir|folder|user|recipient|storage)\b.{0,30}\bfull\b",
+        r"full mail ?box|mail ?box (?:size )?(?:limit )?exceed|exhausted .{0,20}(?:storage|space|quota)",
+        r"storage (?:space )?.{0,20}exhaust|\bspace (?:is )?not enough",
+        r"too many (?:messages|mails) (?:on|in) (?:the|this|your|mailbox|server)",
+        r"(?:mail ?box|user|recipient|account|maildir|\binbox)\b.{0,40}(?:out of|no (?:more )?|insufficient"
+        r"|low on) (?:storage|space|disk|room|quota)",
+        r"/(?:spool|var|home|mail)\S* .{0,60}file too (?:large|big)",
+        r"(?:file|message) too (?:large|big) for mail ?box|exceeded storage allocation",
+        r"storage (?:is )?(?:full|exceeded)|not enough (?:storage )?space",
+        r"(?:over|reached|exceeded|violat\w+)\b.{0,30} quota|quota.{0,40}(?:exceed|violation|full|exhaust|used up|reached)",
         r"(?:not|no) enough (?:disk |storage |free )?space in|too much (?:mail )?data|bo[iî]te .{0,30}pleine",
-        r"(?:would|has) exceed\w*.{0,40}(?:mailbox|quota|storage)|mailbox.{0,40}(?:exceed|too full|over limit)",
+        r"(?:would|has) exceed\w*.{0,40}(?:mailbox|quota|storage)",
+        r"mailbox.{0,40}(?:exceed|too full|over limit)",
     ),
     _text(
         C.BUSY,
         "the program that should have taken the mail failed",
-        r"local delivery failed|error in redirect|home directory|\.qmail\b",
-        r"command (?:died|failed|output)|unknown mailer error|pipe to \||procmail:|can't create (?:user )?output",
-        r"(?:mailer|delivery agent) (?:error|failed)|mailer error",
+        r"local delivery failed|error in redirect|home directory|\.qmail\b|command (?:died|failed|output)",
+        r"unknown mailer error|pipe to \||procmail:|can't create (?:user )?output",
+        r"(?:mailer|delivery agent|transport) (?:error|failed)|local configuration error|points? back to",
+        r"storedrv|mapiexception|i/o error|input/output error|can(?:not| not|'t) open .{0,20}file",
+        r"no such (?:file|directory)|errno ?=",
     ),
     _text(
         C.TOO_BIG,
         "the message is too big",
-        r"(?:message|mail|size|attachments?|length|file)\b.{0,40} "
-        r"(?:(?<!queue )(?<!for )too (?:big|large|long)|exceed)",
-        r"size limit|taille limite|file too big|"
+        r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:(?<!queue )(?<!for )too (?:big|large"
+        r"|long)|(?<!timeout )exceed)",
+        r"size limit|taille limite|file too big|larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
         r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
     ),
     _text(
@@ -161,27 +115,35 @@ RECIPIENT_TEXTS: Final = (
         "the recipient's domain does not resolve",
         r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
         r"no such (?:host|domain)|(?:find|resolve) any (?:host|mail)|name or service not known",
-        r"unknown mail(?:er)? host|domain \S{1,255} (?:could not|couldn't) be found",
-        r"(?:un|not )rout\w+ mail domain|mx records point to non-?exist|domain (?:must|could not)",
-        r"domain\b.{0,40} (?:not found|not exist)|bad destination (?:system|host)|find the recipient domain",
-        r"^[\w-]+(?:\.[\w-]+){1,8} does not exist|no (?:a|mx|mail) (?:records?|found)|domain does not exist",
+        r"invalid (?:host|(?:recipient|destination|rcpt) domain)(?: ?name)?(?: in"
+        r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
+        r"infodomainnonexistent|non-?existent domain|unknown mail(?:er)? host",
+        r"domain \S{1,255} (?:could not|couldn't) be found|(?:un|not )rout\w+ mail domain",
+        r"mx records point to non-?exist|domain (?:must|could not)|(?<!account or )domain may not exist|domain\b.{0,40} (?:not found|not exist)",
+        r"bad destination (?:system|host)|find the recipient domain|^[\w-]+(?:\.[\w-]+){1,8} does not exist",
+        r"no (?:a|mx|mail) (?:records?|found)|domain does not exist",
     ),
     _text(
         C.NULL_MX,
         "the domain takes no mail",
-        r"null ?mx|indicated no smtp service|n[o']t (?:accept|receive) (?:e-?)?mail",
+        r"null ?mx|indicated no smtp service",
+        r"(?:domain|host|server|system|\.[a-z]{2,12}) (?:does not|doesn't|do not) (?:accept"
+        r"|receive) (?:any )?(?:e-?)?mail",
+        r"n[o']t (?:accept|receive) (?:e-?)?mail$",
     ),
     _text(
         C.ROUTING,
         "DNS had no answer for their domain",
-        r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup|no valid route",
-        r"loop detected|dns (?:lookup|query|server) fail",
+        r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
+        r"no valid route|loop detected|dns (?:lookup|query|server) fail",
     ),
     _text(
         C.MOVED,
         "the recipient has moved",
-        r"no longer (?:on (?:this )?server|with|works|work|employed|at)\b|has moved|moved to",
-        r"new address|not our user|has been replaced by|forwarding address",
+        r"no longer (?:on (?:this )?server|with|works|work|employed|at|an? (?:employee|member|customer))\b",
+        r"has moved|moved to|(?:new|changed) (?:e-?mail )?address|address (?:has )?(?:been )?changed",
+        r"not our user|has been replaced by|(?<!no )forwarding address|left the (?:company|organi)",
+        r"user not local.{0,12}please try .",
     ),
     _text(
         C.UNREACHABLE,
@@ -191,44 +153,58 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.INACTIVE,
         "the mailbox is closed, locked or not used",
-        r"(?:account|mailbox|user|recipient|address|alias|inbox|domain)\b.{0,60}"
-        r"(?:disabled|inactive|suspended|deactivated|frozen|locked|closed|discontinued|terminated|dormant"
-        r"|expired|on hold|not active|no longer (?:active|available|in use|valid|accept))",
-        r"(?:disabled|inactive|suspended|deactivated|dormant|locked|expired) "
-        r"(?:account|mailbox|user|recipient|address|email)|\bon hold\b|account (?:has been )?deleted",
+        r"(?:account|mail ?box|user|recipient|address|alias|inbox"
+        r"|domain)\b(?!.{0,20}not exist).{0,60}\b(?:disabled|inactive|(?<!found or )inactivated|suspended|retired|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
+        r"|n't) (?:yet |been |currently )?(?:active|activated|being accepted|accepting)|no longer (?:active"
+        r"|available|in use|accept)|blocked due to inactiv|unsubscribed|abandoned)",
+        r"\b(?:disabled|inactive|suspended|deactivated|dormant|locked|expired|frozen|closed"
+        r"|retired) (?:account|mail ?box|user|recipient|address|e-?mail)",
+        r"\bon hold\b|account (?:has been )?(?:deleted|removed)",
+        r"(?:mail|receiving|delivery|is) (?:receiving |now |currently |administratively )?(?:disabled"
+        r"|suspended)\b",
+        r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for|not (?:been )?(?:collected|poped|popped|logged in|accessed|checked)\b",
     ),
     _text(
         C.UNKNOWN,
         "there is no such recipient",
-        r"(?:user|recipient|mailbox|account|address|addressee|alias|e-?mail)s?(?: \S{1,80})? "
-        r"(?:is |was |does |could |are )?(?:\"?(?:unknown|invalid|undeliverable|unrouteable)|"
-        r"not (?:be )?(?:found|exist|known|listed|valid|recogni)|doesn't exist)",
-        r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not a (?:valid|known)|unrecogni\w+) "
-        r"(?:e-?mail |local |destination |virtual |final |delivery |envelope ){0,2}"
-        r"(?:user|recipient|mailbox|account|address|addressee|alias|person|local[ -]part|e-?mail|name|rcpt)",
-        r"(?:doesn't|does not) (?:exist|have an? \S{1,80} account)",
-        r"no (?:mailbox|account|user)\b.{0,20} (?:here|by that name)",
-        r"mailbox (?:is )?(?:unavailable|not available|not found)|recip\w*notfound",
-        r"user ?not ?(?:found|known|local)|no valid recipient",
-        r"recipient address rejected(?:: access denied|[.: ]*$)|^#?address rejected",
-        r"not listed in \w+|unknown or illegal alias|destinataire (?:inconnu|invalide)",
-        r"bad-?rcpt|bad-?recipient|(?:can't|cannot) accept user|no(?:t| one| matching)\b.{0,20}at this address",
-        r"(?:user|recipient|address|account|mailbox)s? (?:is )?(?:wrong|not (?:ok|present|accepted|recogni)|missing)",
-        r"(?:address|recipient|user|mailbox) (?:couldn't|could not|cannot|can't) be (?:found|verified)",
-        r"(?:no|not) (?:have )?(?:such|an?) (?:\S{1,80} )?(?:account|mailbox)|no final e?-?mail delivery|"
-        r"final e?-?mail delivery point|addressee unknown|wrong (?:e-?mail )?address",
-        r"n'existe pas|introuvable|existiert nicht|nicht (?:gefunden|bekannt|vorhanden)|n[aã]o (?:existe|encontrad)",
-        r"no (?:se )?(?:existe|encuentra|encontr)|non (?:esiste|[eè] stato trovat)|inconnu|не (?:существует|найден)",
-        r"見つかりません|存在しません|不存在|无此|找不到",
-        r"(?:benutzer|empf\w+) unbekannt|usuario (?:desconocido|no existe)",
-        r"destinat\w+ (?:sconosciuto|inesistente)",
+        rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |may |might |seems to |are |was |were |does |do |did |could |can |has |have |been "
+        r"|be )*(?:\"?(?:unknown|invalid|undeliverable|unrouteable|non-?existent|bad|incorrect|wrong"
+        r"|misspelled)\b|(?:not|n't|no longer|never)(?: been| be| currently)? (?:a |an )?(?:found|exist"
+        r"|known|listed|valid|recogni|registered|located|ok\b|present|accepted$|defined|hosted|served"
+        r"|verified|member|in (?:our|the|this|ldap)|here\b|local user))",
+        r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local)|no"
+        r"|wrong|incorrect|unrecogni\w+|undeliverable|improper|could not find|unable to find|can't find"
+        r"|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal|invalid"
+        r"|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual |final "
+        rf"|delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
+        r"|was )?(?:over|full|exceed|info))",
+        r"(?:doesn't|does not|do not|don't|did not) (?:exist|have an? \S{1,80} account|have an account"
+        r"|handle mail for that)",
+        r"no (?:mailbox|account|user|one|mail box|such person)\b.{0,30} (?:here|by that name|at this"
+        r"|with that)",
+        r"mailbox (?:is )?(?:currently )?(?:unavail|not available|not found)|recip\w*notfound|resolver\.adr",
+        r"path no exist|(?:unknown|no such) name\b|user ?not ?(?:found|known|local|exist)|no valid (?:e-?mail )?recipient",
+        r"unroutable address|(?:in|by) ldap server",
+        r"(?:recipient|e-?mail) (?:address(?:es)? )?rejected(?: ?: access denied|[.: ]*(?:\[.*|as\(.*)?$)",
+        r"^#?address rejected|no longer (?:exists?|valid)\b",
+        r"not in (?:the |our |this )?(?:recipient|user|address|account)\w* (?:list|table|map|dir|database)",
+        r"not listed in \w+|look-?up in .{0,20}(?:map|table|directory) failed|verify failure|bad-?rcpt",
+        r"bad-?recipient|(?:can't|cannot) accept user|no(?:t| one| matching)\b.{0,20}at this address",
+        r"not (?:a )?(?:\w+ )?(?:our|this|of our) (?:\w+ )?(?:user|customer|member|subscriber)",
+        r"(?:recipient|user)s? (?:is |are )?missing",
+        r"(?:address|recipient|user|mailbox) (?:couldn't|could not|cannot|can't) be (?:found|verified"
+        r"|located|resolved)",
+        r"(?:no|not) (?:have )?(?:such|an?) (?:\S{1,80} )?(?:account|mailbox)|no final e?-?mail delivery",
+        r"all recipients|final e?-?mail delivery point|check (?:the|all|your) (?:recipient|address)",
     ),
 )
 
 # Vaguer words, for codes that say nothing.
 VAGUE_TEXTS: Final = (
     _text(
-        C.BUSY, "their server is not well", r"temporarily rejected message|temporary (?:system|server|local)"
+        C.BUSY,
+        "their server is not well",
+        r"temporarily rejected message|temporary (?:system|server|local)",
     ),
     _text(
         C.GREYLISTED,
@@ -238,28 +214,35 @@ VAGUE_TEXTS: Final = (
     _text(
         C.CONTENT,
         "taken for spam, or refused for what it contains",
-        r"\bspam\b|\bube\b|\bjunk\b|unsolicited|virus|malware|phish|\bph\d\d\b|attachment",
-        r"\bcontents?\b|suspicious",
-        r"\bpolic(?:y|ies)\b|mail (?:was )?reject",
-        r"message (?:was )?(?:rejected|refused|blocked|not (?:accept|allow))",
-        r"prohibit|security (?:issue|risk|reason)",
+        r"(?<!abuse-)spam|\bu[bc]e\b|\bjunk\b|unsolicited|virus|malware|infected|trojan|phish|\bph\d\d\b",
+        r"attachments?\b|\bcontents?\b|suspicious|invalid data|file (?:type|extension)",
+        r"(?:banned|forbidden|executable|dangerous) \w+|\bpolic(?:y|ies)\b",
+        r"mail (?:data |\S{10,40} )?(?:was |is )?(?:reject|refus)|violat|\brules?\b|censor",
+        r"message (?:was |is |has been )?(?:rejected|refused|blocked|denied|not (?:accept|allow))|prohibit",
+        r"security (?:issue|risk|reason)|undesired|objectionable|profan|spoof|forge",
     ),
     _text(
         C.EXPIRED,
         "the time for delivery ran out at a later server",
-        r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded)",
-        r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
+        r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded|timed out)",
+        r"queue\.expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
+        r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
+        r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y|ie))",
+        r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)|(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",
         r"not (?:be )?delivered (?:for|within) \d|deliver this message after \d",
     ),
     _text(
         C.UNREACHABLE,
         "another server could not reach the next one",
-        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out|(?:did|is|was) not (?:respond|answer)"
-        r"|(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)"
-        r"|could not connect|socket error|cannot connect|tcp active open|malformed (?:or unexpected )?name server"
-        r"|no route to host|unreachable",
-        r"too long|lost connection|not accept our requests to connect",
+        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out",
+        r"(?:did|is|was) not (?:respond|answer)",
+        r"(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)",
+        r"(?:could not|can't|couldn't|cannot) connect|socket error|tcp active open",
+        r"connection\b.{0,60} (?:is )?(?:broken|died|closed|aborted|terminated|interrupted)|broken pipe",
+        r"read error|host (?:is )?down|no answer|network (?:error|problem|fail)",
+        r"malformed (?:or unexpected )?name server|no route to host|unreachable|too long|lost connection",
+        r"not accept our requests to connect",
     ),
     _text(
         C.ROUTING,
@@ -270,48 +253,73 @@ VAGUE_TEXTS: Final = (
     _text(
         C.REJECTED,
         "that server does not take mail for this domain, or not from us",
-        r"\b(?:open|as a|no) relay|not a gateway|(?:we )?(?:don't|do not) (?:handle|relay|accept) mail for|"
-        r"allowed rcpthosts|domain is not (?:allowed|hosted)|"
-        r"relay(?:ing)?\b.{0,30}(?:denied|not|prohib|refus)|(?:unable|not \w+|cannot) to relay",
-        r"mail relay|rcpthosts",
+        r"\b(?:open|as an?|no|deni\w+|refus\w+|unauthori\w+|illegal|third[- ]party|use \S{1,80} as a"
+        r"|to) relay",
+        r"not a gateway",
+        r"(?:don't|do not|does not|doesn't|cannot|can't|won't|will not|not) (?:handle|relay|accept mail for)",
+        r"\bnot local\b|allowed rcpthosts|not configured to (?:accept|relay|handle)|accept mail for (?:that|this|the) domain|rcpthosts",
+        r"domain (?:is |was )?not (?:allowed|hosted|handled|served|local|accepted|listed|here)",
+        r"non-?local (?:domain|recipient|user)|local users? only|only .{0,20}local users",
+        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)|mail relay",
+        r"relay (?:check|access)",
     ),
     _text(
         C.LOGIN,
         "our login is missing or was refused",
-        r"authentication (?:is )?(?:required|failed|unsuccessful|credentials)|password not accepted",
-        r"must authenticate",
+        r"\bauth\w* (?:is )?(?:required|failed|failure|unsuccessful|credentials|error|mechanism|needed)",
+        r"password not accepted|must (?:be )?authenticate|not (?:been )?authenticated",
+        r"requires? (?:smtp )?auth|log ?in|anonymous|cryptograph",
     ),
     _text(
         C.BLOCKED,
         "they refuse connections from our address",
-        r"(?:client|host|ip|connections?|server|network)\b.{0,60} "
-        r"(?:reject|refus|denied|block|forbid|not accept)",
-        r"not accepting connections|no smtp service|service refus|invalid domain name",
+        r"(?:client|host|\bip|connections?|server|network|country)\b.{0,60} (?:reject|refus|denied|block"
+        r"|forbid|not accept)",
+        r"not accepting connections|no smtp service|service refus|invalid domain name|:blocked\b|\bblocked\b",
+        r"\bblacklist",
     ),
-    _text(C.DENIED, "they refuse us and do not say why", r"access denied"),
+    _text(
+        C.DENIED,
+        "they refuse us and do not say why",
+        r"access denied",
+    ),
     _text(
         C.PROTOCOL,
         "they did not understand the conversation",
-        r"syntax error|sequence of commands|bad sequence|synchroni[sz]ation|pipelining",
-        r"not implemented|\bhelo\b|\behlo\b",
-        r"unrecogni[sz]ed|8bitmime|smtputf8|line (?:is )?too long",
+        r"syntax|sequence (?:of commands|error)|bad sequence|synchroni[sz]ation|pipelining",
+        r"protocol (?:error|violation)|not implemented|\bhelo\b|\behlo\b",
+        r"invalid (?:command|argument|parameter)|unsupported|non-?ascii|illegal character|unrecogni[sz]ed",
+        r"8bitmime|smtputf8|line (?:is )?too long|(?:command|option) (?:not|unknown)|unexpected",
+        r"not understood",
     ),
     _text(
         C.BUSY,
         "their server is busy or broken",
         r"busy|overload|load average|resources|system error|internal (?:server )?error",
-        r"local (?:error|problem)|try again",
-        r"temporar|service (?:is )?(?:not available|unavailable)|closing|maintenance",
-        r"configuration error|transaction failed|later|out of memory|misconfigur|\bldap\b|software error",
-        r"look-?up (?:failure|failed)|mailbox database|system config",
+        r"local (?:error|problem)|try again|temporar|service (?:is )?(?:not available|unavailable)|closing",
+        r"maintenance|configuration error|transaction failed|later|out of memory|misconfigur|\bldap\b",
+        r"software error|look-?up (?:failure|failed)|mailbox database|system config",
     ),
 )
 
 # A refusal in so many words, and no more.
 BARE_TEXTS: Final = (
-    _text(C.REJECTED, "they refuse it and do not say why", r"\breject|\brefuse|\bdenied\b|not accept"),
+    _text(
+        C.REJECTED,
+        "they refuse it and do not say why",
+        r"\breject|\brefuse|\bdenied\b|not accept",
+    ),
 )
 
 UNEXPLAINED: Final = (C.UNCLEAR, "refused without a reason we know")
 
-STAGES: Final = (SURE_CODES, TELLTALE_TEXTS, RECIPIENT_TEXTS, CODES, VAGUE_TEXTS, HOLLOW_CODES, BARE_TEXTS)
+STAGES: Final = (
+    SURE_CODES,
+    TELLTALE_TEXTS,
+    RECIPIENT_TEXTS,
+    TONGUES,
+    CODES,
+    VAGUE_TEXTS,
+    HOLLOW_CODES,
+    BARE_TEXTS,
+)

@@ -9,6 +9,7 @@ a late DSN are read by the same rows. To teach it a text, add a row and a test; 
 Pure. Each pattern is linear in its input, of which `wording.MAX_TEXT` characters are read.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -21,6 +22,10 @@ from reputation import wording
 from reputation.wording import Status
 
 DEFERRALS: Final = frozenset(cause.value[1] for cause in Cause)
+
+# An IPv4 address with its brackets, and brackets and quotes emptied of the address that stood in them.
+_HOST: Final = re.compile(r"[\[(<]?(?<![\d.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)[\])>]?")
+_EMPTIED: Final = re.compile(r"\( ?\)|\[ ?\]|'[ ]?'|\" ?\"|^[ :]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,16 @@ def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None
     good and gets one of the bounce codes of `lifecycle.CODES`. `for_now` overrides that, for a refusal which
     spoke of the connection and not of the message.
     """
-    cause, why = _cause(code, wording.status(enhanced, text), wording.words(text))
+    cause, why = _cause(code, wording.status(enhanced, text), told(text))
     if for_now is None:
         for_now = (str(code) if code else enhanced or "").startswith("4")
     return classified(cause, why, for_now=for_now)
+
+
+def told(text: str) -> str:
+    """The words of a refusal as the rows see them: `wording.words`, and of hosts' addresses only that they are "ip"."""
+    words = wording.words(_HOST.sub(" ip ", text[: wording.MAX_TEXT]))
+    return " ".join(_EMPTIED.sub(" ", words).split())
 
 
 def classified(cause: Cause, why: str, *, for_now: bool) -> Classification:

@@ -17,10 +17,15 @@ _FAILURE: Final = re.compile(
     r"undeliver|undeliv|could ?n[o']t be delivered|cannot be delivered|(?:not|been) delivered|unable to deliver"
     r"|delivery (?:has |status|fail|problem|error|delay|report|notification)|non[- ]?(?:delivery|remis)"
     r"|fail(?:ed|ure) (?:notice|delivery|mail)|mail (?:system error|failure|delivery|could not)"
-    r"|returned (?:mail|to sender|message)|message (?:blocked|you sent)|bounce|loop alert|unzustellbar"
+    r"|returned (?:mail|to sender|message)|message (?:blocked|you sent)"
+    r"|(?:message|mail|post(?:ing)?|article)(?: is| was| has been)? (?:rejected|refused)|bounce|loop alert|unzustellbar"
     r"|user unknown|unknown user|mailbox (?:is )?full|no se (?:pudo|ha podido) entregar|mancato recapito"
-    r"|échec de (?:la )?(?:remise|distribution)|n[ãa]o (?:foi )?entreg|недоставлен|не доставлено"
-    r"|送信できません|配信できません|退信",
+    r"|nicht zugestellt|échec de (?:la )?(?:remise|distribution)|n'a pas (?:pu être |été )(?:remis|délivr|distribu)"
+    r"|no ha podido ser entregad|impossibile (?:recapitare|consegnare)|mancata consegna|n[ãa]o (?:foi )?entreg"
+    r"|onbestelbaar|niet (?:worden )?(?:afgeleverd|bezorgd)|kan inte levereras|niedostarczon|nie dostarczon"
+    r"|teslim edilemedi|недоставлен|не доставлено|не может быть доставлено"
+    r"|送信(?:できません|エラー)|配信(?:できません|エラー|不能)|不達|退信|[无無]法(?:投[递遞]|送[达達]|[发傳]送)"
+    r"|(?:메일|전송|발송).{0,10}(?:실패|오류)",
     re.IGNORECASE,
 )
 _AUTO: Final = re.compile(

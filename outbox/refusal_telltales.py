@@ -1,0 +1,168 @@
+"""Texts that give the matter away whatever code came with them: blocks, authentication, rate, spam.
+
+Data only; the first stage of words in `refusal_rows`, whose remarks hold here too. Addresses of hosts have become
+the word "ip" (`refusals.told`). Among the words are the short codes that providers document on their postmaster
+pages: AOL and Yahoo, Comcast, Cox and Charter, Microsoft, NetEase.
+"""
+
+from typing import Final
+
+from outbox.refusal_causes import Cause
+from outbox.refusal_causes import text as _text
+
+C = Cause
+
+_US: Final = (
+    r"(?:your|the|this|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
+    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|domain|mta|isp|subnet|range)"
+)
+
+TELLTALE_TEXTS: Final = (
+    _text(
+        C.GREYLISTED,
+        "greylisted",
+        r"gr[ae]y-?[ _]?list|\bgrey\.rbl|\bgl01\b",
+    ),
+    _text(
+        C.UNCLEAR,
+        "the receiver's own block-list look-up fails: not our listing",
+        r"open resolver|excessive (?:number of )?queries|127\.255\.255\.25\d",
+    ),
+    _text(
+        C.PROTOCOL,
+        "the message breaks a rule of RFC 5322",
+        r"(?:duplicate|multiple|missing|invalid|malformed|bad|illegal|no)\b.{0,40}\bheaders?\b(?! from)",
+        r"\bheaders? (?:\w+ )?(?:error|syntax|fail|missing|mismatch)",
+        r"no (?:valid )?(?:resent-)?(?:from|to|date|subject) (?:field|header)|multiple addresses in from",
+        r"(?:must|not|n't) (?:be |comply|conform|follow).{0,30}\b(?:rfc|standard)",
+        r"rfc ?[258]\d{2,3}\b.{0,20}(?:complian|section|violation)|not (?:compliant|in compliance) with",
+        r"violat\w+ (?:of )?(?:the )?rfc|too many (?:headers|received|lines)|improper use of 8-?bit",
+        r"charset not supported|\bmime\b.{0,20}(?:error|complex|invalid|reject|structure|malform)",
+        r"invalid mime|(?:bare|stray|lone) (?:lf|cr|newline|linefeed|carriage)",
+        r"\bnul(?:l)? (?:bytes?|characters?)\b|message[- ]id\b.{0,20}(?:missing|invalid|required)",
+        r"future date|date .{0,20}in the (?:future|past)",
+    ),
+    _text(
+        C.CONTENT,
+        "taken for spam",
+        r"spam classification",
+        r"(?:scored|classified|identified|detected|marked|rejected|flagged) as (?:\w+ )?spam\b",
+        r"likely (?:unsolicited|spam)",
+        r"(?:anti-?)?spam (?:filter|content|message|mail|score|detect|scale|engine)",
+        r"(?:consider\w*|seems|looks?|appears?) .{0,12}(?:spam|junk)|bulk e?-?mail",
+        r"(?:junk|spam) (?:e-?)?mail (?:reject|detect)|\b(?:dt:spm|mi:spb|hvu:b\d|con-p\d|msg-p\d|rly:bd)\b",
+    ),
+    _text(
+        C.AUTHENTICATION,
+        "SPF, DKIM or DMARC did not pass",
+        r"\bspf1?\b|\bdmarc\b|\bdkim\b|sender[- ]policy[- ]framework|sender[- ]?id\b|domainkeys",
+        r"unauthenticated|authentication (?:information|checks?|level)|(?:pass|fail\w*) authentication",
+        r"unaligned|\barc (?:seal|valid)|\bmi:spf\b",
+    ),
+    _text(
+        C.PTR,
+        "our address has no matching reverse DNS",
+        r"(?:reverse|backward|inverse)[ -]?(?:dns|look-?up|host|path|record|address|name|mapping|resolution)",
+        r"\bptr\b|\br-?dns\b|unverif\w+ sending ip|mismatch\w* client ip|generic host ?name|\brtr:rd\b",
+        r"(?:find|resolve|verify|look ?up|map) (?:your|the client|client|ip)\b.{0,20}(?:host ?name|address"
+        r"|ip|dns)",
+        r"\bip\b.{0,30}(?:does|do|did|could|can) ?no?t (?:be )?(?:resolve|map|match)",
+        r"unresolvable (?:relay|ip|host)|ip name lookup|failure in dns look-?up",
+        r"(?:no|without|missing|invalid|bad) (?:valid )?dns (?:entry|ptr|record)|forward[- ]confirmed",
+        r"no (?:host ?name|name|dns) for ip",
+    ),
+    _text(
+        C.TLS,
+        "TLS is demanded, or did not come about",
+        r"starttls\b.{0,30}(?:first|required|not|fail|unsupport)|must issue a starttls",
+        r"encrypt\w+ (?:is |connection |channel )?(?:needed|required)",
+        r"(?:requires?|must use|without|no|need|start|negotiate|establish|initiate) (?:an? )?(?:secure "
+        r"|encrypted )?(?:tls|ssl|encryption)\b",
+        r"\b(?:tls|ssl)\b.{0,30}(?:required|mandatory|needed|not (?:avail|offer|support)|fail|error"
+        r"|handshake|negotiat)",
+        r"handshake (?:failure|failed|error)",
+        r"certificate\b.{0,30}(?:not|fail|expired|invalid|mismatch|verif|trust)|untrusted certificate",
+        r"\b(?:dane|mta-sts|tlsa)\b",
+    ),
+    _text(
+        C.CONTENT,
+        "a link or a file in the message is on a list of theirs",
+        r"(?:file|attachment) (?:extension|type|name)s?\b",
+        r"(?:high[- ]risk|dangerous|executable|banned|forbidden) (?:file|attach|content|word)",
+        r"\b(?:uribl|surbl|ivmuri)\b|\bdbl\.spamhaus|\buribl\.",
+        r"(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b",
+    ),
+    _text(
+        C.POPULAR,
+        "the recipient gets too much mail at the moment",
+        r"receiving mail (?:at a rate|too)|recipient.{0,30} rate\b",
+        r"too (?:many|much) (?:e?-?mails?|messages) (?:for|to|in a short)",
+        r"(?:mailbox|recipient|user) .{0,20}(?:receiv\w+ too|recipientratelimit)",
+        r"\bmessages?\b.{0,20} can receive per",
+        r"(?:mail|message) limit (?:for|of) (?:this|the) (?:recip|user|mailb)",
+    ),
+    _text(
+        C.RATE,
+        "too much volume or too many complaints for our standing there",
+        r"\btss?\d\d\b|\brp-00\d\b|unexpected volume|unusual(?:ly high)? (?:rate|traffic)|\b4\.7\.28\b",
+        r"rate[ -]?limit",
+        r"too many (?:(?!domain|received|hops)[\w-]+ ){0,3}(?:messages|e?-?mails?|connections?|sessions?"
+        r"|concurrent|recipients|requests|errors|rcpts?|threads|commands|invalid|attempts|transactions"
+        r"|sends)(?! (?:on|in) (?:the|this|your|mailbox|server))",
+        r"too many connect|trop de connexions",
+        r"(?<!no )(?:sending|connections?|relay|hourly|daily|hour|day|minute)\b.{0,20} (?:quota|limit"
+        r"|rate)\b",
+        r"limits? (?:of|on) (?:\w+ ){0,3}(?:connections|messages per|recipients)",
+        r"message (?:quota|rate|limit)\b",
+        r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
+        r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
+        r"too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment|\bper (?:second|minute|hour|day|connection|session)\b",
+        r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
+        r"|concurren)",
+        r"connection count|concurrency|\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
+        r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
+        r"|session)",
+        r"\bdyn:t\d|\brly:b[123]\b|\brl0\d{5}\b",
+        r"\b(?:hl:(?:icc|ifc|itc)|mi:(?:dmc|sfq|stc|cel|ccl|qmc|pdm)|rp:(?:drc|trc|ccl|cel|qrc|rcl))\b",
+    ),
+    _text(
+        C.POLICY,
+        "the address that writes is on a list of theirs",
+        r"(?:sender|from|e-?mail|(?<!ip )\baddress) .{0,20}(?:is |has been |was )?black-?listed(?! (?:by|at"
+        r"|in|on|see))",
+        r"purported responsible",
+    ),
+    _text(
+        C.BLOCKED,
+        "our address or domain is on a block list of theirs or of others",
+        r"\bs31[45]0\b|\b(?:sc-00[134]|dy-00\d|ou-00\d)\b|\bbl\d\d\b|spamhaus|spamcop|\bsorbs\b|abuseat",
+        r"abusix|cobion|cloudmark|senderbase|\bpsbl\b|\w*rbl\b|\brbl[.-]|dns-?bl|uceprotect|nixspam",
+        r"mailspike|spamrats|invaluement|barracuda(?:central|networks\.com/rep)|ipcheck|senderscore",
+        r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b|\b(?:cxbl|cdrbl)\b|\baup#",
+        r"\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b|(?:open|multi)[ -](?:proxy|blacklist)",
+        r"rejecting open|helo command rejected|proxy rejected",
+        r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
+        r"refused to talk to",
+        rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}(?:(?:currently|temporarily"
+        r"|permanently) )?(?:block|black|ban|listed|deni|reject|refus|suspend|not (?:allow|permit|accept"
+        r"|authori|welcome)|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
+        r"\bip\b(?: address| is| was| are| has| been| currently| temporarily){0,4} (?:found|listed|block"
+        r"|black|den|ban|reject|refus|not (?:allow|permit|accept|authori)|(?:on|in) (?:an?|our|the"
+        r"|one))(?!.{0,20} relay)",
+        r"(?:e?-?mails?|messages?|connections?|traffic|accepted|block\w*"
+        r"|access)(?: \S{1,40}){0,3}? from:? (?:ip|your (?:ip|network|host|server|location|country"
+        r"|isp))\b(?!.{0,40}(?:timed|lost|closed))",
+        r"(?<!may be )(?:black|block|deny|reject|bad ?guy)[- ]?list|(?:poor|low|bad) (?:ip )?(?:reputation|profile)",
+        r"\breputation\b|(?<!of )banned (?!content|attach|file|word|extension)|blocked using",
+        r"not in whitelist|blockip|denyip|too many (?:unwanted|bounces|complaints|spams?|unknown|bad)",
+        r"too many .{0,20}complain|user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
+        r"(?:sending|sen[dt]s?|source of|origin of) spam\b",
+        r"(?:host|server|ip)s? (?:is |was |has been )?(?:blocked|blacklisted)|intrusion prevention",
+        r"dictionary attack|harvest|attack detected|in prison|blocked for abuse|service refused?\b",
+        r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|dial-?up|residential",
+        r"(?:geographic|your) (?:location|country|region)|access from your|ip (?:is |was )?hang",
+        r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source|activ))",
+        r"complaints (?:we|about|from)|your access to (?:submit|this)|unauthori[sz]ed (?:interface|host|ip)",
+        r"blocked by ldap",
+    ),
+)

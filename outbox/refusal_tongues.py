@@ -1,0 +1,110 @@
+"""The rows of words in other languages than English: what became of a mailbox, a domain or a message, by tongue.
+
+Data only, asked after the English words and before the codes (`refusal_rows.STAGES`). A word for "blocked" or "invalid"
+counts only beside a word for a mailbox, since the same is said of us. Servers write with and without accents.
+"""
+
+from typing import Final
+
+from outbox.refusal_causes import Cause
+from outbox.refusal_causes import text as _text
+
+C = Cause
+
+# A mailbox, an address or its owner: de, fr, es/pt, it, nl/sv/da, pl/cs, ru, tr.
+_THEIRS: Final = (
+    r"(?:konto|account|mailbox|postfach|\w*adress\w*|empf\w+nger\w*|benutzer\w*|teilnehmer|compte|bo[iî]te|destinataires?"
+    r"|utilisateur|cuenta|usu[aá]rio|buz[oó]n|casilla|destinat[aá]ri[oa]s?|direcci[oó]n|correo|conta|caixa|endere[cç]o"
+    r"|casella|indirizzo|utente|postvak|gebruiker|ontvanger|mottagare\w*|anv[aä]ndare\w*|modtager\w*|bruger\w*|skrzynk\w+"
+    r"|u[zż]ytkownik\w*|adres\w*|odbiorc\w+|schr[aá]nk\w+|u[zž]ivatel\w*|p[rř][ií]jemce|ящик\w*|аккаунт\w*"
+    r"|пользовател\w+|получател\w+|адрес\w*|kullan[iı]c[iı]\w*|al[iı]c[iı]\w*|posta kutusu)"
+)
+
+TONGUES: Final = (
+    _text(
+        C.CONTENT,
+        "taken for spam",
+        r"antyspam|(?:als|som|comme|como|come) spam|спам|нежелательн|垃圾|反垃圾|スパム|迷惑メールと",
+    ),
+    _text(
+        C.FULL,
+        "the mailbox is full",
+        r"(?:postfach|mailbox|speicher\w*|quota|konto)\b.{0,60}(?:voll\b|[uü]e?berschritten|ersch[oö]e?pft"
+        r"|erreicht|belegt)",
+        r"zu ?viele (?:e-?)?mails|bo[iî]te.{0,40}(?:pleine|satur[eé]e)|quota .{0,20}(?:d[eé]pass|atteint)",
+        r"espace insuffisant|(?:buz[oó]n|casilla|cuenta|correo).{0,40}llen[oa]",
+        r"(?:cuota|espacio) .{0,30}(?:exced|super|agotad|insuficiente)|excedid[oa] .{0,20}cuota",
+        r"caixa .{0,40}cheia|cota .{0,20}(?:exced|ultrapass)|sem espa[cç]o|casella .{0,40}piena",
+        r"(?:quota|spazio) .{0,30}(?:superat|esaurit|insufficiente)|(?:mailbox|postvak)\b.{0,20} vol\b",
+        r"skrzynka.{0,40}pe[lł]n|przekroczon\w+ .{0,30}(?:limit|pojemno|quota)|schr[aá]nka.{0,40}pln",
+        r"kota\w* .{0,20}(?:dol|a[sş])|переполнен|превышен\w* .{0,20}(?:квот|размер ящик)|ящик.{0,20} полон",
+        r"容量.{0,14}(?:超|オーバー|不足|いっぱい|一杯)|メールボックスが.{0,8}(?:一杯|いっぱい|満杯)",
+        r"空间.{0,4}(?:不足|已?满)|空間不足|(?:邮箱|信箱|郵箱)(?:已|空间)?[满滿]",
+        r"(?:容量|配额|配額).{0,6}(?:已?[满滿]|超|不足)|용량.{0,8}초과",
+    ),
+    _text(
+        C.TOO_BIG,
+        "the message is too big",
+        r"(?:nachricht|e-?mail|message|mensaje|messaggio|mensagem|сообщени\w+"
+        r"|письм\w+)\b.{0,40}(?:zu gro(?:ß|ss)|trop (?:gros|volumineux|grand)|demasiado grande|troppo grande"
+        r"|muito grande|слишком больш)",
+        r"サイズ.{0,14}(?:超え|超過|大きすぎ|オーバー)|(?:邮件|郵件).{0,6}(?:过大|過大|太大)",
+        r"размер.{0,20}превыш",
+    ),
+    _text(
+        C.INACTIVE,
+        "the mailbox is closed, locked or not used",
+        rf"\b{_THEIRS}\b.{{0,60}}(?:deaktiviert|gesperrt|inaktiv|stillgelegt|d[eé]sactiv|suspend|ferm[eé]"
+        r"|inacti[fv]|desactivad|bloquead|expirad|disat+iv|sospes|bloccat|scadut|desativad|inativ|cancelad"
+        r"|geblokkeerd|opgeheven|uitgeschakeld|sp[aä]rrad|inaktiv|zablokowan|nieaktywn|zawieszon"
+        r"|wy[lł][aą]czon|deaktivov|zablokov|заблокирован|отключ|неактив|приостановлен|удал[её]н|kapat[iı]l"
+        r"|pasif)",
+        r"已?(?:停用|禁用|冻结|凍結|注销|註銷)",
+        r"(?:用户|帐号|账号|邮箱|アカウント|メールアドレス|メールボックス).{0,12}(?:锁定"
+        r"|鎖定|未开通|过期|停止|凍結|無効|ロック|休止)",
+    ),
+    _text(
+        C.FILTERED,
+        "the recipient's own filter refuses us",
+        r"受信(?:を)?(?:拒否|制限|できない設定)|ドメイン指定受信|拒收|拒絕接收|拒绝接收",
+        r"empf\w+nger (?:verweigert|lehnt)",
+    ),
+    _text(
+        C.HOST_GONE,
+        "the recipient's domain does not resolve",
+        r"(?:domain|host|dom[aä]ne?|dominio|dom[ií]nio|domaine|домен\w*)\b.{0,40}(?:nicht gefunden"
+        r"|existiert nicht|unbekannt|inconnu|introuvable|n'existe|no existe|non (?:esiste|trovat)"
+        r"|n[aã]o (?:existe|encontrad)|не (?:существует|найден))",
+        r"(?:ホスト名?|ドメイン名?)が?.{0,8}(?:見つかりません|存在しません|不明)",
+        r"(?:域名|网域|網域).{0,4}(?:不存在|错误)",
+    ),
+    _text(
+        C.UNKNOWN,
+        "there is no such recipient",
+        rf"\b{_THEIRS}\b.{{0,60}}(?:unbekannt|nicht (?:bekannt|gefunden|vorhanden|registriert|g[uü]ltig)"
+        r"|existiert nicht|ung[uü]e?ltig|inconnue?s?\b|invalides?\b|inexist|desconocid|no (?:v[aá]lid"
+        r"|encontrad|registrad)|inv[aá]lid|sconosciut|errat[oa]\b|non (?:valid|registrat)|desconhecid"
+        r"|n[aã]o (?:cadastrad|v[aá]lid)|onbekend|bestaat niet|finns inte|ok[aä]nd|findes ikke|ukendt"
+        r"|nieznan|nie (?:istnieje|zosta)|nezn[aá]m|neexist|неизвест|отсутств|не зарегистрирован|bulunamad"
+        r"|ge[cç]ersiz)",
+        r"n'existe pas|introuvable|existiert nicht|nicht (?:gefunden|bekannt|vorhanden)",
+        r"n[aã]o (?:existe|encontrad)|no (?:se )?(?:existe|encuentra|encontr)",
+        r"non (?:esiste|[eè] stato trovat)|inconnu|не (?:существует|найден)|nie (?:istnieje|ma takie)",
+        r"usuario desconocido|utilisateur inconnu|нет такого (?:пользовател|адрес|ящик)|inesistente",
+        r"見つかりません|見つかりませんでした|存在しません|存在していません|宛先不明",
+        r"登録されて(?:いません|おりません)|該当.{0,12}(?:ありません|いません)|不存在|无此|無此|找不到|查无",
+        r"未注册|错误的收件人|존재하지 않|없는 (?:사용자|계정|주소)",
+    ),
+    _text(
+        C.EXPIRED,
+        "the time for delivery ran out at a later server",
+        r"配信期限|再送.{0,20}(?:できません|断念|終了)|一定期間|zeit\w* (?:abgelaufen|[uü]berschritten)",
+        r"d[eé]lai .{0,20}(?:expir|d[eé]pass)",
+    ),
+    _text(
+        C.UNREACHABLE,
+        "another server could not reach the next one",
+        r"タイムアウト|接続(?:できません|に失敗|が拒否)|応答(?:が)?(?:ありません|なし)|连接(?:失败|超时)",
+        r"連線(?:失敗|逾時)|verbindung .{0,30}(?:fehlgeschlagen|abgelehnt|nicht m[oö]glich)",
+    ),
+)
