@@ -75,6 +75,9 @@ LIMITS: Final = (
     "recipients_per_hour",
     "recipients_per_day",
     "recipients_per_run",
+    "domains_per_run",
+    "attachment_mib_per_run",
+    "attachment_mib_per_day",
 )
 
 
@@ -247,7 +250,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "sending_domain": place.domain,
             "scopes": sorted(caller.scopes),
             "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
-            "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of(caller.agent_id, ())),
+            "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of()),
             "open": bool(place.domain and place.signed and not any(stop["scope"] in mine for stop in stops)),
             "stops": stops,
         }
