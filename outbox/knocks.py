@@ -1,4 +1,4 @@
-"""Who still knocks at a closed door: posts that were refused because of a stop or a key, counted by agent and minute.
+"""Who still knocks at a closed door: posts refused because of a stop or a key, or as probing, by agent and minute.
 
 A storm costs nothing: a refusal adds one to a number in memory, and a thread of its own writes all numbers at most once
 a second, one row an agent, code and minute. An accepted post is not looked at. Refuses to matter: what cannot be
@@ -21,7 +21,7 @@ from reputation import sql
 
 logger = logging.getLogger(__name__)
 
-COUNTED: Final = frozenset({"stopped", "unauthenticated", "key_expired", "agent_disabled"})
+COUNTED: Final = frozenset({"stopped", "probing", "unauthenticated", "key_expired", "agent_disabled"})
 EVERY_SECONDS: Final = 1.0
 MINUTES: Final = 30
 MINUTE: Final = timedelta(minutes=1)
