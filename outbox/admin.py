@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from outbox import admin_audit, admin_numbers, admin_webhooks, arrivals, keys, records, uncertain, watching
 from outbox.forms import IssueKeyForm
-from outbox.models import Agent, ApiKey
+from outbox.models import Agent, ApiKey, Organisation
 from outbox.telling import link
 from reputation.viewing import FixedOnce, ReadOnly, ReadOnlyInline, clock, confirm, stamp
 
@@ -83,6 +83,9 @@ class AgentAdmin(FixedOnce):
                     "recipients_per_run",
                     "recipients_per_hour",
                     "recipients_per_day",
+                    "domains_per_run",
+                    "attachment_mib_per_run",
+                    "attachment_mib_per_day",
                     "exempt",
                 )
             },
@@ -100,6 +103,18 @@ class AgentAdmin(FixedOnce):
             f"{agent.recipients_per_run:,} a run, {agent.recipients_per_hour:,} an hour, "
             f"{agent.recipients_per_day:,} a day"
         )
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(FixedOnce):
+    """One row at most."""
+
+    list_display = ("__str__", "recipients_per_day")
+    fields = ("recipients_per_day",)
+    ordering = ("pk",)
+
+    def has_add_permission(self, request: HttpRequest, _row: Any = None) -> bool:
+        return super().has_add_permission(request) and not Organisation.objects.exists()
 
 
 @admin.register(ApiKey)

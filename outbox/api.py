@@ -4,6 +4,7 @@ Each endpoint is those five words and no more: ``door`` knows the first two and 
 ``queries`` the third. What an agent does not own does not exist for it: 404, as for a name nobody has.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +26,7 @@ from outbox import (
     ledger,
     payloads,
     preflight,
+    probing,
     queries,
     runs,
     story,
@@ -56,7 +58,7 @@ from outbox.openapi import (
     described,
     parameter,
 )  # fmt: skip
-from outbox.problems import Retry, instant, refused
+from outbox.problems import Problem, Refused, Retry, instant, refused
 from outbox.waiting import BELL
 from reputation import reopening
 from reputation.models import OpenStop
@@ -75,6 +77,9 @@ LIMITS: Final = (
     "recipients_per_hour",
     "recipients_per_day",
     "recipients_per_run",
+    "domains_per_run",
+    "attachment_mib_per_run",
+    "attachment_mib_per_day",
 )
 
 
@@ -154,9 +159,8 @@ def post_batch(request: HttpRequest) -> HttpResponse:
 )
 def post_preflight(request: HttpRequest) -> HttpResponse:
     """Every rule's word on a message, a batch or the size of a plan, and when it would be through. Writes nothing."""
-    caller = caller_of(request)
-    asked = payloads.parse_preflight(body_of_request(request), now=caller.asked_at)
-    return json_answer(preflight.answer(asked, caller, visit_of(request).request_id, settings.PUBLIC_URL))
+    asked = payloads.parse_preflight(body_of_request(request), now=caller_of(request).asked_at)
+    return json_answer(_foreseen(asked, request))
 
 
 @api.get(
@@ -247,7 +251,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "sending_domain": place.domain,
             "scopes": sorted(caller.scopes),
             "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
-            "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of(caller.agent_id, ())),
+            "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of()),
             "open": bool(place.domain and place.signed and not any(stop["scope"] in mine for stop in stops)),
             "stops": stops,
         }
@@ -265,11 +269,33 @@ def no_such_path(_request: HttpRequest) -> HttpResponse:
 
 def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
     caller, visit = caller_of(request), visit_of(request)
-    given = intake.given(drafts, caller, request_id=visit.request_id, base_url=settings.PUBLIC_URL)
+    watch = probing.watch(caller, drafts)
+    heard = watch.let_in(drafts)
+    given = intake.given(heard, caller, request_id=visit.request_id, base_url=settings.PUBLIC_URL)
     answers, visit.budgets = given.answers, given.budgets
-    if stopped := sum(answer.status == 403 and b'"code":"stopped"' in answer.body for answer in answers):
-        knocks.note(caller.agent_id, "stopped", stopped)
+    refusals = [orjson.loads(answer.body)["code"] if answer.status != 202 else None for answer in answers]
+    for code, posts in Counter(filter(None, refusals)).items():
+        knocks.note(caller.agent_id, code, posts)
+    # an answer given again is no new acceptance: or whoever probes would have one at hand
+    watch.heed(
+        heard,
+        ["" if a.replayed and not code else code for a, code in zip(answers, refusals, strict=True)],
+    )
     return answers
+
+
+def _foreseen(asked: Any, request: HttpRequest) -> dict[str, Any]:
+    """What a preflight answers; whoever asks by it what was refused too often is not answered either."""
+    caller, several = caller_of(request), isinstance(asked, list)
+    watch = probing.watch(caller, asked if several else [asked])
+    heard = watch.let_in(asked if several else [asked])
+    if not several and isinstance(heard[0], Problem):
+        raise Refused(heard[0])
+    wanted = heard if several else asked
+    body = preflight.answer(wanted, caller, visit_of(request).request_id, settings.PUBLIC_URL)
+    problems = [each["problem"] for each in (body["data"] if several else [body])]
+    watch.heed(heard, [problem["code"] if problem else "" for problem in problems])
+    return body
 
 
 def _advise(response: HttpResponse, answer: Answer, now: datetime) -> None:

@@ -16,7 +16,7 @@ from outbox import budgets, lineage, payloads, runs
 from outbox.door import Bearer, Operator, body_of_request, caller_of, json_answer, nothing_of_request
 from outbox.fields import BudgetIn, NothingIn, StopIn
 from outbox.keys import Caller
-from outbox.limits import shown
+from outbox.limits import WINDOWS, Budget, Kind, Load, shown
 from outbox.lineage import Member
 from outbox.openapi import Run, Tripped, described
 from outbox.problems import instant, refused
@@ -62,9 +62,10 @@ def lower_budget(request: HttpRequest, run_id: str) -> HttpResponse:
     """The run and all below it may have so many recipients in all; only ever fewer than before."""
     caller, members = caller_of(request), _owned(request, run_id)
     wanted = payloads.parsed(BudgetIn, body_of_request(request)).recipients
-    if not caller.exempt and wanted > _budget(caller, members)["limit"]:
+    limits = [budget.limit for budget in _bounds(caller, members) if budget.kind is Kind.RUN]
+    if not caller.exempt and wanted > min(limits):
         raise payloads.bad_value("/recipients", "A budget can be lowered here; only a person raises it.")
-    budgets.lower(members[0].id, wanted, sum(_total(members).values()) - _total(members)["cancelled"])
+    budgets.lower(members[0].id, wanted)
     return json_answer(_body(caller, _owned(request, run_id)))
 
 
@@ -144,13 +145,14 @@ def _body(caller: Caller, members: Sequence[Member]) -> dict[str, Any]:
             }
             for member in members[1:]
         ],
-        "budget": {} if caller.exempt else {"run": _budget(caller, members)},
+        "budget": {} if caller.exempt else shown(_bounds(caller, members)),
     }
 
 
-def _budget(caller: Caller, members: Sequence[Member]) -> dict[str, int]:
-    lineage_ = members[0].lineage
-    return shown(budgets.read(caller.agent_id, [lineage_]).of(caller.agent_id, lineage_))["run"]
+def _bounds(caller: Caller, members: Sequence[Member]) -> list[Budget]:
+    """The budgets of a run and of those above it."""
+    load = Load(members[0].lineage)
+    return [each for each in budgets.read(caller.agent_id, [load]).of(load) if each.kind not in WINDOWS]
 
 
 def _total(members: Sequence[Member]) -> Counter[str]:

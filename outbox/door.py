@@ -25,7 +25,7 @@ from ninja.security import HttpBearer
 from outbox import budgets, keys, knocks, payloads
 from outbox.fields import NothingIn
 from outbox.keys import Caller
-from outbox.limits import WINDOWS, Budget
+from outbox.limits import WINDOWS, Budget, Kind
 from outbox.problems import Problem, Refused, Retry, body_of, refused
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 MAX_BODY: Final = 36 * 1024 * 1024
 WINDOW_SECONDS: Final = 60
 RETRY_SECONDS: Final[Mapping[str, int]] = {"undecidable": 5}  # where nothing says when; else one
+# Of the budgets, what headers show: those that count recipients.
+SHOWN: Final = frozenset({Kind.AGENT_HOUR, Kind.AGENT_DAY, Kind.STREAM_DAY, Kind.ORGANISATION_DAY})
 
 JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
@@ -311,6 +313,7 @@ def _budget_rates(visit: Visit) -> list[tuple[str, int, int, int, int]]:
             _seconds_until(budget.closes_at),
         )
         for budget in found
+        if budget.kind in SHOWN
     ]
 
 
@@ -319,7 +322,7 @@ def _budgets(caller: Caller | None) -> Sequence[Budget]:
     if caller is None or caller.exempt or not caller.agent_id:
         return ()
     try:
-        return budgets.read(caller.agent_id).of(caller.agent_id, ())
+        return budgets.read(caller.agent_id).of()
     except Error as error:
         logger.warning("the budgets cannot be shown: %s", error)
         return ()

@@ -26,7 +26,7 @@ from outbox.budgets import Purchase, Spent
 from outbox.facts import KnownRun, Picture, Place
 from outbox.keys import Caller
 from outbox.lifecycle import Status
-from outbox.limits import Budget, shown
+from outbox.limits import Budget, Load, shown
 from outbox.payloads import Accepted, AcceptedDelivery, Draft, Estimate, accepted_body
 from outbox.policies import Facts, Verdict, judge
 from outbox.problems import Problem, Refused, Retry, body_of, refused
@@ -81,7 +81,7 @@ def accept(
 def given(drafts: Sequence[Draft | Problem], caller: Caller, *, request_id: str, base_url: str) -> Given:
     """As ``accept``, and what is left of the agent's budgets."""
     for _ in range(TRIES):
-        with contextlib.suppress(Spent):  # somebody was quicker: what is left now is judged again
+        with contextlib.suppress(Spent):  # somebody was quicker: what there is now is judged again
             return _accepted_all(drafts, caller, request_id, base_url)
     raise refused("undecidable", "Too many ask for the same budget at once.")
 
@@ -93,7 +93,7 @@ def _accepted_all(drafts: Sequence[Draft | Problem], caller: Caller, request_id:
         batch = _gather(wanted, caller, request_id, base_url)
         answered = [_answer(batch, draft, prior) for draft in drafts]
         _write(batch)
-    return Given(answered, batch.budgets.of(caller.agent_id, ()))
+    return Given(answered, batch.budgets.of())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,13 @@ def preview_plan(plan: Estimate, caller: Caller) -> tuple[Preview, dict[str, tup
     end = max((each for each in ends if each), default=place.now) if all(ends) else None
     budgets_ = _budgets([plan.draft], caller, picture)
     nobody = _Batch(caller, "", "", place, picture.known, frozenset(), {}, Queue({}, {}, {}), budgets_)
+    bounds = budgets_.of(replace(_load(nobody, plan.draft), recipients=plan.recipients))
     told = replace(
-        _facts(nobody, plan.draft), forecast_at=end, recipients=plan.recipients, recipients_per_message=None
+        _facts(nobody, plan.draft),
+        forecast_at=end,
+        recipients=plan.recipients,
+        recipients_per_message=None,
+        budgets=bounds,
     )
     found = judge(plan.draft, told)
     preview = Preview(None, found, place.policy_version, told.expires_at, {"": end}, (), told.budgets)
@@ -147,7 +152,7 @@ def _preview(batch: _Batch, draft: Draft | Problem) -> Preview:
     forecasts = {} if verdict.refusal else batch.queue.join(left, place)
     by_recipient = {mailbox.addr: forecasts.get(mailbox.domain) for mailbox in left.recipients}
     if not verdict.refusal:
-        batch.budgets.draw(_bounds(batch, draft), len(left.recipients))
+        batch.budgets.draw(_load(batch, draft))
     return Preview(
         draft,
         verdict,
@@ -172,7 +177,7 @@ def _gather(drafts: Sequence[Draft], caller: Caller, request_id: str, base_url: 
     providers = families({mailbox.domain for draft in left for mailbox in draft.recipients})
     queue = _queue(left, picture.place, providers)
     place, known, suppressed = picture.place, picture.known, picture.suppressed
-    budgets_ = _budgets(drafts, caller, picture)
+    budgets_ = _budgets(left, caller, picture)
     return _Batch(caller, request_id, base_url, place, known, suppressed, providers, queue, budgets_)
 
 
@@ -180,15 +185,29 @@ def _budgets(drafts: Sequence[Draft], caller: Caller, picture: Picture) -> Purch
     """What bounds these drafts; nothing bounds an agent for trying and loading."""
     if caller.exempt:
         return Purchase()
-    lineages = {runs.lineage_of(draft, picture.place, picture.known) for draft in drafts}
-    return budgets.read(caller.agent_id, lineages)
+    return budgets.read(caller.agent_id, (_load_of(draft, picture.place, picture.known) for draft in drafts))
 
 
 def _bounds(batch: _Batch, draft: Draft) -> tuple[Budget, ...]:
     """The budgets that a draft would draw on, as they stand."""
-    lineage = runs.lineage_of(draft, batch.place, batch.known)
-    new_root = draft.run_id is not None and len(lineage) == 1 and draft.run_id not in batch.known
-    return batch.budgets.of(batch.caller.agent_id, lineage, new_root=new_root)
+    return batch.budgets.of(_load(batch, draft))
+
+
+def _load(batch: _Batch, draft: Draft) -> Load:
+    return _load_of(draft.without(batch.suppressed), batch.place, batch.known)
+
+
+def _load_of(draft: Draft, place: Place, known: Mapping[str, KnownRun]) -> Load:
+    """What a draft to those who may be mailed asks of the budgets."""
+    lineage = runs.lineage_of(draft, place, known)
+    return Load(
+        lineage,
+        draft.run_id is not None and len(lineage) == 1 and draft.run_id not in known,
+        draft.on_behalf_of,
+        len(draft.recipients),
+        frozenset(mailbox.domain for mailbox in draft.recipients),
+        sum(len(part.content) for part in draft.attachments),
+    )
 
 
 def _queue(drafts: Sequence[Draft], place: Place, providers: Mapping[str, str]) -> Queue:
@@ -285,17 +304,17 @@ def _enter(
     batch: _Batch, draft: Draft, verdict: Verdict, unwanted: tuple[Mapping[str, str], ...]
 ) -> Accepted:
     """Gather the rows of one accepted draft, and what its sender is told."""
-    bounds = _bounds(batch, draft)
+    load = _load(batch, draft)
     run = _run_with_lanes(batch, draft)
-    batch.budgets.draw(bounds, len(draft.recipients))
+    charged = batch.budgets.draw(load)
     key = ids.new_id(int(batch.place.now.timestamp() * 1000))
     status = Status.HELD if verdict.holds else Status.QUEUED
     code = verdict.holds[0].code if verdict.holds else ""
-    budget = shown(_bounds(batch, draft))
+    budget = shown(batch.budgets.of(load))
     accepted = replace(
         _accepted(batch, draft, verdict, key, run, status, code), refused=unwanted, budget=budget
     )
-    batch.messages.append(_message_row(batch, draft, accepted, run))
+    batch.messages.append(_message_row(batch, draft, accepted, run) | {"charged": charged})
     batch.deliveries += _delivery_rows(batch, draft, accepted, run, code)
     batch.attachments += [
         (key, ordinal, part.filename, part.content_type, part.content_id, part.content)
@@ -307,7 +326,8 @@ def _enter(
 def _run_with_lanes(batch: _Batch, draft: Draft) -> KnownRun:
     name = runs.name_of(draft, batch.place)
     if name not in batch.known:
-        runs.open_run(draft, name, batch.caller, batch.known)
+        if not runs.open_run(draft, name, batch.caller, batch.known):
+            raise Spent  # it may have another parent than this draft was judged under
         batch.known |= facts.read(batch.caller.agent_id, batch.caller.stream_id, [name]).known
     needed = {batch.providers[mailbox.domain] for mailbox in draft.recipients}
     if not needed <= set(batch.known[name].lanes):

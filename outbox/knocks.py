@@ -1,4 +1,4 @@
-"""Who still knocks at a closed door: posts that were refused because of a stop or a key, counted by agent and minute.
+"""Who still knocks at a closed door: posts refused because of a stop or a key, or as probing, by agent and minute.
 
 A storm costs nothing: a refusal adds one to a number in memory (``counting``), of which one row an agent, code and
 minute is made. An accepted post is not looked at.
@@ -13,7 +13,7 @@ from typing import Final, LiteralString
 from outbox import counting
 from reputation import sql
 
-COUNTED: Final = frozenset({"stopped", "unauthenticated", "key_expired", "agent_disabled"})
+COUNTED: Final = frozenset({"stopped", "probing", "unauthenticated", "key_expired", "agent_disabled"})
 MINUTES: Final = 30
 MINUTE: Final = timedelta(minutes=1)
 

@@ -10,46 +10,93 @@ from outbox.problems import Problem
 
 
 class Kind(StrEnum):
-    """What a budget bounds, in the order in which they are charged: what only a person can raise comes first."""
+    """What a budget bounds, in the order in which they are charged: what only a person can raise comes first, what
+    most others wait for comes last."""
 
     RUN = "run"
+    RUN_DOMAINS = (
+        "run_domains"  # distinct domains of recipients in a tree of runs; seen is seen, nothing goes back
+    )
+    RUN_BYTES = "run_bytes"  # attachments as they leave: once for each recipient
     AGENT_HOUR = "agent_hour"
     AGENT_DAY = "agent_day"
+    AGENT_DAY_BYTES = "agent_day_bytes"
     ROOT_RUNS = "root_runs"  # trees of runs begun in a day, or budgets would be minted by renaming
+    PRINCIPAL_DAY = "principal_day"  # of one stream
+    STREAM_DAY = "stream_day"
+    ORGANISATION_DAY = "organisation_day"
 
 
+DAY: Final = timedelta(days=1)
 WINDOWS: Final[Mapping[Kind, timedelta]] = {
     Kind.AGENT_HOUR: timedelta(hours=1),
-    Kind.AGENT_DAY: timedelta(days=1),
-    Kind.ROOT_RUNS: timedelta(days=1),
+    Kind.AGENT_DAY: DAY,
+    Kind.AGENT_DAY_BYTES: DAY,
+    Kind.ROOT_RUNS: DAY,
+    Kind.PRINCIPAL_DAY: DAY,
+    Kind.STREAM_DAY: DAY,
+    Kind.ORGANISATION_DAY: DAY,
 }
 
+_LEFT: Final = "{left} are left and this has {wanted}."
 _REFUSALS: Final[Mapping[Kind, tuple[str, str]]] = {
-    Kind.RUN: (
+    Kind.RUN: ("run_budget_exhausted", f"The run may have {{limit}} recipients, {_LEFT}"),
+    Kind.RUN_DOMAINS: (
         "run_budget_exhausted",
-        "The run may have {limit} recipients, {left} are left and this has {wanted}.",
+        "The run may write to recipients at {limit} domains, {left} are left and this has {wanted} new ones.",
     ),
-    Kind.AGENT_HOUR: (
-        "agent_hour_limit",
-        "The agent may have {limit} recipients in an hour, {left} are left and this has {wanted}.",
+    Kind.RUN_BYTES: (
+        "run_budget_exhausted",
+        f"The run may have {{limit}} bytes of attachments, counted for each recipient; {_LEFT}",
     ),
-    Kind.AGENT_DAY: (
+    Kind.AGENT_HOUR: ("agent_hour_limit", f"The agent may have {{limit}} recipients in an hour, {_LEFT}"),
+    Kind.AGENT_DAY: ("agent_day_limit", f"The agent may have {{limit}} recipients in a UTC day, {_LEFT}"),
+    Kind.AGENT_DAY_BYTES: (
         "agent_day_limit",
-        "The agent may have {limit} recipients in a UTC day, {left} are left and this has {wanted}.",
+        f"The agent may have {{limit}} bytes of attachments in a UTC day, counted for each recipient; {_LEFT}",
     ),
     Kind.ROOT_RUNS: ("agent_day_limit", "The agent may begin {limit} runs without a parent in a UTC day."),
+    Kind.PRINCIPAL_DAY: (
+        "principal_limit",
+        f"What is sent on behalf of one principal may have {{limit}} recipients in a UTC day, {_LEFT}",
+    ),
+    Kind.STREAM_DAY: (
+        "stream_limit",
+        f"All agents of the stream together may have {{limit}} recipients in a UTC day, {_LEFT}",
+    ),
+    Kind.ORGANISATION_DAY: (
+        "organisation_limit",
+        f"All agents together may have {{limit}} recipients in a UTC day, {_LEFT}",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What one message asks of the budgets.
+
+    ``lineage``: the names from the root of its tree of runs down to its own; ``new_root``: it begins that tree.
+    ``principal``: on whose behalf, where it says so. ``octets``: of its attachments, which each recipient gets.
+    """
+
+    lineage: tuple[str, ...] = ()
+    new_root: bool = False
+    principal: str = ""
+    recipients: int = 0
+    domains: frozenset[str] = frozenset()
+    octets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """One limit in its present window, and what was used of it when it was read."""
+    """One limit in its present window, what was used of it when it was read, and what the message at hand wants."""
 
     kind: Kind
     key: str
     opens_at: datetime
     limit: int
     used: int
+    wanted: int = 0
 
     @property
     def left(self) -> int:
@@ -62,30 +109,30 @@ class Budget:
         return self.opens_at + length if length else None
 
 
-def refusal(budgets: Iterable[Budget], recipients: int) -> Problem | None:
-    """Why so many recipients are more than what is left, if they are."""
-    for budget in budgets:
-        wanted = 1 if budget.kind is Kind.ROOT_RUNS else recipients
-        if wanted > budget.left:
-            return _spent(budget, wanted)
-    return None
+def refusal(budgets: Iterable[Budget]) -> Problem | None:
+    """Why what is wanted is more than what is left, if it is."""
+    return next((_spent(budget) for budget in budgets if budget.wanted > budget.left), None)
 
 
 def shown(budgets: Iterable[Budget]) -> dict[str, dict[str, int]]:
     """Budgets as answers show them, by kind; of several runs in a tree the narrowest."""
-    widest_first = sorted(budgets, key=lambda budget: -budget.left)
+    narrowest: dict[Kind, Budget] = {}
+    for budget in budgets:
+        if budget.kind is not Kind.ROOT_RUNS:
+            narrowest[budget.kind] = min(
+                narrowest.get(budget.kind, budget), budget, key=lambda each: each.left
+            )
     return {
-        str(budget.kind): {"limit": budget.limit, "used": budget.used, "remaining": budget.left}
-        for budget in widest_first
-        if budget.kind is not Kind.ROOT_RUNS
+        str(kind): {"limit": budget.limit, "used": budget.used, "remaining": budget.left}
+        for kind, budget in narrowest.items()
     }
 
 
-def _spent(budget: Budget, wanted: int) -> Problem:
+def _spent(budget: Budget) -> Problem:
     code, words = _REFUSALS[budget.kind]
     return Problem(
         code,
-        words.format(limit=budget.limit, left=budget.left, wanted=wanted),
+        words.format(limit=budget.limit, left=budget.left, wanted=budget.wanted),
         retry_at=budget.closes_at,
         scope=str(budget.kind),
         limit=budget.limit,

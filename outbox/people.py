@@ -19,6 +19,7 @@ APPS: Final = ("outbox", "reputation")
 EDITED: Final = (
     "outbox.agent",
     "outbox.apikey",
+    "outbox.organisation",
     "outbox.endpoint",
     "reputation.stream",
     "reputation.sendingdomain",

@@ -155,8 +155,8 @@ def recipients_are_few(_draft: Draft, facts: Facts) -> Finding:
 
 
 def budget_is_left(_draft: Draft, facts: Facts) -> Finding:
-    """Budgets count recipients as they are accepted; a refusal costs nothing."""
-    return refusal(facts.budgets, facts.recipients)
+    """Budgets count what is accepted; a refusal costs nothing."""
+    return refusal(facts.budgets)
 
 
 def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:

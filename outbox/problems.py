@@ -179,8 +179,9 @@ CODES: Final[Mapping[str, Kind]] = {
     "run_budget_exhausted": Kind(
         403,
         _H,
-        "The run has no recipients left",
-        "A run and all its descendants share one number of recipients, and it is spent. Waiting is no help.",
+        "The run has nothing left",
+        "A run and all its descendants share one number of recipients, of their domains and of attachment bytes; "
+        "`scope` says which is spent. Waiting is no help.",
         "Stop, and tell the person you work for that the run's budget is spent.",
     ),
     "lane_not_ready": Kind(
@@ -215,7 +216,8 @@ CODES: Final[Mapping[str, Kind]] = {
         429,
         _A,
         "The agent's day is full",
-        "An agent may write to so many recipients a day.",
+        "An agent may write to so many recipients a day, with so many bytes of attachments, in so many runs that it "
+        "begins; `scope` says which is spent.",
         "Wait until `retry_at`.",
     ),
     "principal_limit": Kind(
@@ -223,6 +225,13 @@ CODES: Final[Mapping[str, Kind]] = {
         _A,
         "The principal's limit is reached",
         "All runs on behalf of one principal share a limit.",
+        "Wait until `retry_at`.",
+    ),
+    "stream_limit": Kind(
+        429,
+        _A,
+        "The stream's limit is reached",
+        "All agents of a stream share a limit.",
         "Wait until `retry_at`.",
     ),
     "organisation_limit": Kind(
@@ -242,9 +251,10 @@ CODES: Final[Mapping[str, Kind]] = {
     "probing": Kind(
         429,
         _A,
-        "Too many unknown recipients",
-        "Asking again and again about addresses that are not there looks like harvesting.",
-        "Wait until `retry_at`, and only write to addresses you know.",
+        "The same refusal again and again",
+        "What was refused for good, until it is changed or until a person acts was posted again and again in one run. "
+        "Each further refusal doubles the wait; a message that is accepted ends it.",
+        "Wait until `retry_at`; then do what the refusal before this one said.",
     ),
     "undecidable": Kind(
         503,

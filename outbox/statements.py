@@ -16,13 +16,15 @@ ENTER: Final[LiteralString] = """
 WITH messages AS (
     INSERT INTO outbox_message (id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at,
         header_id, sender, addressing, addresses, subject, text, html, headers, tags, context, decision, refused,
-        attachment_count, size)
+        attachment_count, size, charged)
     SELECT id, agent_id, stream_id, domain_id, run_id, created_at, scheduled_at, expires_at, header_id, sender,
-        addressing, addresses, subject, text, html, headers, tags, context, decision, refused, attachment_count, size
+        addressing, addresses, subject, text, html, headers, tags, context, decision, refused, attachment_count, size,
+        charged
     FROM json_to_recordset(%(messages)s::json) AS m (id uuid, agent_id bigint, stream_id bigint, domain_id bigint,
         run_id bigint, created_at timestamptz, scheduled_at timestamptz, expires_at timestamptz, header_id text,
         sender text, addressing jsonb, addresses text[], subject text, text text, html text, headers jsonb,
-        tags jsonb, context jsonb, decision jsonb, refused jsonb, attachment_count smallint, size integer)
+        tags jsonb, context jsonb, decision jsonb, refused jsonb, attachment_count smallint, size integer,
+        charged jsonb)
 ), given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(deliveries)s::json) AS d (id uuid, message_id uuid, lane_id bigint,
         recipient text, priority smallint, next_attempt_at timestamptz, expires_at timestamptz, status text,

@@ -30,6 +30,7 @@ class StreamAdmin(FixedOnce):
     fieldsets = (
         (None, {"fields": ("name", "kind", "resend_uncertain", "policy_version")}),
         ("When it sends", {"fields": ("time_zone", ("opens_hour", "closes_hour"), "sending_days")}),
+        ("Limits", {"fields": ("recipients_per_day", "recipients_per_principal")}),
         ("Below its messages", {"fields": ("postal_address",)}),
     )
     list_display = (

@@ -47,6 +47,7 @@ def agent(name: str = "ada", **fields: Any) -> Agent:
         "recipients_per_hour": 100_000,
         "recipients_per_day": 100_000,
         "recipients_per_run": 100_000,
+        "domains_per_run": 100_000,
         "exempt": True,
     }
     fields.setdefault("stream", stream())

@@ -6,7 +6,7 @@ rescued; ``Event`` is append-only. Content, attempts and events are partitioned 
 migration writes their SQL) and carry no database foreign keys: a partition can be dropped without asking.
 """
 
-from outbox.models.agents import Agent, ApiKey, Budget, Run
+from outbox.models.agents import Agent, ApiKey, Budget, Organisation, Run, RunDomain
 from outbox.models.messages import (
     Answer,
     Attachment,
@@ -41,10 +41,12 @@ __all__ = [
     "Message",
     "Notice",
     "Phone",
+    "Organisation",
     "Quarantine",
     "RefusedPosts",
     "ReturnCount",
     "Run",
+    "RunDomain",
     "SeenEvent",
     "Session",
     "Signal",

@@ -1,12 +1,17 @@
 """Who sends: agents, their keys, their runs and budgets."""
 
+from typing import Final
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from outbox.limits import Kind
 from reputation.models import Stream
+
+MOST_MIB: Final = 1 << 20
 
 
 class Agent(models.Model):
@@ -26,10 +31,52 @@ class Agent(models.Model):
     recipients_per_hour = models.PositiveIntegerField(default=20)
     recipients_per_day = models.PositiveIntegerField(default=100)
     recipients_per_run = models.PositiveIntegerField(default=50)
+    domains_per_run = models.PositiveIntegerField(
+        default=30, help_text="Distinct domains of recipients in a tree of runs."
+    )
+    attachment_mib_per_run = models.PositiveIntegerField(
+        "attachment MiB per run", default=100, help_text="As they leave: counted once for each recipient."
+    )
+    attachment_mib_per_day = models.PositiveIntegerField("attachment MiB per day", default=200)
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            # in bytes they are counted in a bigint
+            models.CheckConstraint(
+                condition=Q(attachment_mib_per_run__lte=MOST_MIB, attachment_mib_per_day__lte=MOST_MIB),
+                name="agent_attachments_bounded",
+                violation_error_message=f"At most {MOST_MIB:,} MiB of attachments.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class Organisation(models.Model):
+    """What bounds all agents of the installation together, which is one organisation's. No row: nothing does."""
+
+    only_row = models.BooleanField(primary_key=True, default=True, editable=False)
+    recipients_per_day = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Of all agents together in a UTC day, but for transactional streams; empty: no limit.",
+    )
+
+    class Meta:
+        verbose_name_plural = "organisation"
+        constraints = [
+            models.CheckConstraint(condition=Q(only_row=True), name="one_organisation"),
+            models.CheckConstraint(
+                condition=Q(recipients_per_day__isnull=True) | Q(recipients_per_day__gte=1),
+                name="organisation_limit_is_no_stop",
+                violation_error_message="At least 1; to stop everybody, trip the switch.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "the organisation"
 
 
 class ApiKey(models.Model):
@@ -94,20 +141,17 @@ class Run(models.Model):
 
 
 class Budget(models.Model):
-    """What was accepted of one limit in one window of time. Only ``ao_spend`` and ``ao_refund`` write here."""
+    """What was accepted of one limit in one window of time. Only ``budgets`` and its SQL functions write here."""
 
-    kind = models.CharField(max_length=12)
-    key = models.CharField(max_length=160)
+    kind = models.CharField(max_length=16)
+    key = models.CharField(max_length=240)
     opens_at = models.DateTimeField()
-    used = models.PositiveIntegerField()
+    used = models.PositiveBigIntegerField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["kind", "key", "opens_at"], name="one_budget_per_window"),
-            models.CheckConstraint(
-                condition=Q(kind__in=["run", "agent_hour", "agent_day", "root_runs"]),
-                name="budget_kind_known",
-            ),
+            models.CheckConstraint(condition=Q(kind__in=list(map(str, Kind))), name="budget_kind_known"),
         ]
         indexes = [
             # forget: windows long closed
@@ -116,3 +160,14 @@ class Budget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+class RunDomain(models.Model):
+    """A domain that a tree of runs has written to, charged at first sight. ``tree``: the key of its root's budget."""
+
+    pk = models.CompositePrimaryKey("tree", "domain")
+    tree = models.CharField(max_length=160)
+    domain = models.CharField(max_length=255)
+
+    def __str__(self) -> str:
+        return self.domain

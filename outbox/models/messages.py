@@ -115,6 +115,10 @@ class Message(models.Model):
     refused = models.JSONField(help_text="Recipients that got no delivery: to, code.")
     attachment_count = models.PositiveSmallIntegerField(default=0)
     size = models.PositiveIntegerField(help_text="Octets of bodies and attachments, decoded.")
+    charged = models.JSONField(
+        null=True,
+        help_text="What goes back with each recipient: kind, key, window and amount of a budget. Null: no limits.",
+    )
 
     class Meta:
         managed = False

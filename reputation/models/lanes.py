@@ -77,10 +77,30 @@ class Stream(models.Model):
         max_length=500,
         help_text="Stands below every message, unless the stream is transactional: laws on commercial mail demand it.",
     )
+    recipients_per_day = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of all its agents together in a UTC day; empty: no limit."
+    )
+    recipients_per_principal = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=200,
+        help_text="Of all its agents together on behalf of one principal in a UTC day; empty: no limit. Not in "
+        "transactional streams.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(recipients_per_day__isnull=True) | Q(recipients_per_day__gte=1),
+                name="stream_limit_is_no_stop",
+                violation_error_message="At least 1 a day; to stop the stream, trip its switch.",
+            ),
+            models.CheckConstraint(
+                condition=Q(recipients_per_principal__isnull=True) | Q(recipients_per_principal__gte=1),
+                name="stream_principals_may_send",
+                violation_error_message="At least 1 for a principal; to stop the stream, trip its switch.",
+            ),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="stream_kind_known"),
             models.CheckConstraint(
                 condition=Q(opens_hour__lt=F("closes_hour"), closes_hour__lte=24),

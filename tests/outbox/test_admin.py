@@ -99,7 +99,8 @@ def test_nobody_adds_changes_or_deletes_what_the_ledger_wrote(rows: list[Any]) -
 def test_agents_are_switched_off_never_deleted_and_keep_their_names(ada: Agent) -> None:
     client = root()
     limits = dict.fromkeys(("requests_per_minute", "recipients_per_message", "recipients_per_run"), "7")
-    limits |= {"recipients_per_hour": "7", "recipients_per_day": "7"}
+    limits |= dict.fromkeys(("recipients_per_hour", "recipients_per_day", "domains_per_run"), "7")
+    limits |= dict.fromkeys(("attachment_mib_per_run", "attachment_mib_per_day"), "7")
     inline = {"keys-TOTAL_FORMS": "0", "keys-INITIAL_FORMS": "0"}
     answer = client.post(change(ada), {"name": "eve", "stream": ada.stream_id, **limits, **inline})
     assert answer.status_code == 302

@@ -1,15 +1,20 @@
 """Budgets on a real database: charged once, all or none, and given back to the window they were charged to."""
 
+import base64
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from outbox import budgets, ledger, sessions
-from outbox.models import Agent, Budget, Delivery
+from outbox import budgets, intake, ledger, sessions
+from outbox.models import Agent, Budget, Delivery, Organisation, Run, RunDomain
 from reputation import sql
+from reputation.models import Stream
 from tests import factories
+from tests.clocks import shifted
 from tests.outbox.test_api import Caller, refused
 
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -19,8 +24,11 @@ PRODUCT = {
     "recipients_per_hour": 20,
     "recipients_per_day": 100,
     "recipients_per_run": 50,
+    "domains_per_run": 30,
     "exempt": False,
 }
+
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -37,6 +45,14 @@ def limits(**fields: int) -> None:
     Agent.objects.update(**{f"recipients_per_{name}": value for name, value in fields.items()})
 
 
+def elsewhere(act: Callable[..., Any], *given: Any) -> Any:
+    """Do something on a thread and a connection of its own."""
+    try:
+        return act(*given)
+    finally:
+        connection.close()
+
+
 def used(kind: str) -> list[int]:
     return list(Budget.objects.filter(kind=kind).order_by("key").values_list("used", flat=True))
 
@@ -46,8 +62,11 @@ def test_an_answer_shows_what_is_left(ada: Caller) -> None:
     budget = ada.post(to=people(2, "q"), agent={"run_id": "r"}).data["budget"]
     assert budget == {
         "run": {"limit": 50, "used": 5, "remaining": 45},
+        "run_domains": {"limit": 30, "used": 1, "remaining": 29},
+        "run_bytes": {"limit": 100 * MIB, "used": 0, "remaining": 100 * MIB},
         "agent_hour": {"limit": 20, "used": 5, "remaining": 15},
         "agent_day": {"limit": 100, "used": 5, "remaining": 95},
+        "agent_day_bytes": {"limit": 200 * MIB, "used": 0, "remaining": 200 * MIB},
     }
 
 
@@ -128,7 +147,146 @@ def test_sixteen_at_once_do_not_pass_the_limit(ada: Caller) -> None:
     assert Delivery.objects.count() == 10
 
 
+# -- domains, attachments, principals, streams, the organisation
+
+
+def domains(*names: str) -> list[str]:
+    return [f"p@{name}.example.org" for name in names]
+
+
+def test_a_tree_of_runs_sees_so_many_domains_and_each_once(ada: Caller) -> None:
+    Agent.objects.update(domains_per_run=3)
+    first = ada.post(to=[*domains("a", "b"), "q@b.example.org"], agent={"run_id": "r"})
+    assert first.data["budget"]["run_domains"] == {"limit": 3, "used": 2, "remaining": 1}
+    below = {"run_id": "below", "parent_run_id": "r"}
+    problem = refused(ada.post(to=domains("a", "c", "d"), agent=below), "run_budget_exhausted")
+    assert (problem.scope, problem.limit, problem.used, problem.remaining) == ("run_domains", 3, 2, 1)
+    assert ada.post(to=domains("a", "c"), agent=below).status_code == 202
+    refused(ada.post(to=domains("d"), agent={"run_id": "r"}), "run_budget_exhausted")
+    assert ada.post(to=domains("a", "b", "c"), agent={"run_id": "r"}).status_code == 202
+    assert ada.post(to=domains("d"), agent={"run_id": "other"}).status_code == 202
+    assert used("run_domains") == [1, 3]
+
+
+def test_the_domains_of_a_batch_are_counted_in_its_order(ada: Caller) -> None:
+    Agent.objects.update(domains_per_run=2)
+    wanted = [domains("a", "b"), domains("c"), domains("b")]
+    items = [{"to": to, "subject": "Hi", "text": "Hi", "agent": {"run_id": "r"}} for to in wanted]
+    results = ada("POST", "/v1/messages/batch", {"messages": items}).data["data"]
+    assert [each["status"] for each in results] == [202, 403, 202]
+    assert used("run_domains") == [2]
+
+
+def test_a_domain_once_seen_stays_seen(ada: Caller) -> None:
+    Agent.objects.update(domains_per_run=1)
+    message = ada.post(to=domains("a"), agent={"run_id": "r"}).data["id"]
+    assert ada("POST", f"/v1/messages/{message}/cancel").status_code == 200
+    assert (used("run"), used("run_domains")) == ([0], [1])
+    refused(ada.post(to=domains("b"), agent={"run_id": "r"}), "run_budget_exhausted")
+    assert ada.post(to=domains("a"), agent={"run_id": "r"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("field", "code", "scope"),
+    [
+        ("attachment_mib_per_run", "run_budget_exhausted", "run_bytes"),
+        ("attachment_mib_per_day", "agent_day_limit", "agent_day_bytes"),
+    ],
+)
+def test_attachments_are_counted_as_they_leave(ada: Caller, field: str, code: str, scope: str) -> None:
+    Agent.objects.update(**{field: 1})
+    part = {"filename": "a.bin", "content": base64.b64encode(bytes(MIB // 4)).decode()}
+    post = {"attachments": [part], "agent": {"run_id": "r"}}
+    message = ada.post(to=people(3), **post)
+    assert message.data["budget"][scope] == {"limit": MIB, "used": MIB * 3 // 4, "remaining": MIB // 4}
+    problem = refused(ada.post(to=people(2, "q"), **post), code)
+    assert (problem.scope, problem.remaining) == (scope, MIB // 4)
+    assert ada.post(to=people(2, "q"), agent={"run_id": "r"}).status_code == 202
+    assert ada("POST", f"/v1/messages/{message.data['id']}/cancel").status_code == 200
+    assert (used("run_bytes"), used("agent_day_bytes")) == ([0], [0])
+
+
+def test_what_is_sent_on_behalf_of_one_principal_is_bounded_over_runs_and_agents(ada: Caller) -> None:
+    Stream.objects.update(recipients_per_principal=3)
+    eve = Caller(factories.key(factories.agent("eve", **PRODUCT)))
+    for_grace = {"run_id": "r", "on_behalf_of": "user:grace"}
+    budget = ada.post(to=people(2), agent=for_grace).data["budget"]
+    assert budget["principal_day"] == {"limit": 3, "used": 2, "remaining": 1}
+    problem = refused(eve.post(to=people(2, "q"), agent=for_grace), "principal_limit")
+    assert (problem.scope, problem.retry_at is not None) == ("principal_day", True)
+    unsaid = {"run_id": "below", "parent_run_id": "r"}  # on behalf of whom the run above it is
+    refused(ada.post(to=people(2, "q"), agent=unsaid), "principal_limit")
+    assert ada.post(to=people(2, "q"), agent=unsaid | {"on_behalf_of": "user:eve"}).status_code == 202
+    assert ada.post(to=people(2, "q"), agent={"run_id": "s"}).status_code == 202
+    assert used("principal_day") == [2, 2]
+
+
+def test_agents_of_a_stream_share_its_limit_and_all_agents_the_organisations(ada: Caller) -> None:
+    Stream.objects.update(recipients_per_day=4)
+    Organisation.objects.create(recipients_per_day=6)
+    eve = Caller(factories.key(factories.agent("eve", **PRODUCT)))
+    elsewhere = factories.stream("agents-sales", "sales.acme.test")
+    sam = Caller(factories.key(factories.agent("sam", stream=elsewhere, **PRODUCT)))
+    assert ada.post(to=people(3)).status_code == 202
+    assert refused(eve.post(to=people(2)), "stream_limit").scope == "stream_day"
+    assert refused(sam.post(to=people(4)), "organisation_limit").scope == "organisation_day"
+    budget = sam.post(to=people(3)).data["budget"]
+    assert budget["organisation_day"] == {"limit": 6, "used": 6, "remaining": 0}
+    assert "stream_day" not in budget
+    refused(eve.post(), "organisation_limit")
+
+
+def test_a_limit_that_is_not_set_has_no_counter(ada: Caller) -> None:
+    Stream.objects.update(recipients_per_principal=None)
+    ada.post(agent={"run_id": "r", "on_behalf_of": "user:grace"})
+    kinds = set(Budget.objects.values_list("kind", flat=True))
+    assert kinds == {"run", "run_domains", "agent_hour", "agent_day", "root_runs"}
+
+
+def test_transactional_mail_is_not_held_up_by_what_others_used(ada: Caller) -> None:
+    Stream.objects.update(recipients_per_principal=1)
+    Organisation.objects.create(recipients_per_day=1)
+    assert ada.post(agent={"on_behalf_of": "user:grace"}).status_code == 202
+    resets = factories.stream("transactional", "accounts.acme.test", "transactional")
+    Stream.objects.filter(pk=resets.pk).update(recipients_per_principal=1)
+    auth = Caller(factories.key(factories.agent("auth", stream=resets, **PRODUCT)))
+    for number in range(3):
+        post = auth.post(to=f"p{number}@example.org", agent={"on_behalf_of": "user:grace"})
+        assert post.status_code == 202
+    assert (used("principal_day"), used("organisation_day")) == ([1], [1])
+
+
 # -- given back
+
+
+def test_what_was_not_charged_is_not_given_back(ada: Caller) -> None:
+    """A limit that was set when the message had long been accepted, and an agent that had none."""
+    free = Caller(factories.key(factories.agent("free")))
+    early = [caller.post(to=people(3), agent={"on_behalf_of": "x"}).data["id"] for caller in (ada, free)]
+    Stream.objects.update(recipients_per_day=10)
+    Organisation.objects.create(recipients_per_day=10)
+    ada.post(to=people(4, "q"), agent={"on_behalf_of": "x"})
+    for message, caller in zip(early, (ada, free), strict=True):
+        assert caller("POST", f"/v1/messages/{message}/cancel").status_code == 200
+    assert (used("stream_day"), used("organisation_day"), used("principal_day")) == ([4], [4], [4])
+    assert used("agent_hour") == [4]
+
+
+def test_everything_goes_back_to_the_windows_it_was_charged_to(ada: Caller, live_db: Any) -> None:
+    Stream.objects.update(recipients_per_day=10)
+    Organisation.objects.create(recipients_per_day=10)
+    with shifted(live_db, timedelta(days=3)):
+        message = ada.post(to=people(3), agent={"on_behalf_of": "x"}).data["id"]
+    ada.post(to=people(2, "q"), agent={"on_behalf_of": "x"})
+    assert ada("POST", f"/v1/messages/{message}/cancel").status_code == 200
+    windows = Budget.objects.filter(kind__endswith="_day").order_by("kind", "-opens_at")
+    assert {row.kind: row.used for row in windows} == {
+        "agent_day": 2,
+        "organisation_day": 2,
+        "principal_day": 2,
+        "stream_day": 2,
+    }
+    assert sorted(windows.values_list("used", flat=True)) == [0] * 4 + [2] * 4
 
 
 @pytest.mark.parametrize("way", ["message", "run"])
@@ -163,6 +321,33 @@ def test_what_lapses_goes_back_and_what_expires_on_its_way_does_not(
 # -- shown
 
 
+def test_a_preflight_of_domains_and_principals_charges_nothing(ada: Caller) -> None:
+    Agent.objects.update(domains_per_run=2)
+    Stream.objects.update(recipients_per_principal=2, recipients_per_day=50)
+    body = {"to": domains("a", "b", "c"), "subject": "Hi", "text": "Hi", "agent": {"on_behalf_of": "x"}}
+    answer = ada("POST", "/v1/messages/preflight", body).data
+    assert (answer["problem"]["code"], answer["problem"]["scope"]) == ("run_budget_exhausted", "run_domains")
+    assert answer["budget"]["principal_day"] == {"limit": 2, "used": 0, "remaining": 2}
+    batch = ada("POST", "/v1/messages/preflight", {"messages": [body | {"to": [to]} for to in body["to"]]})
+    assert [each["status"] for each in batch.data["data"]] == [202, 202, 403]
+    assert batch.data["data"][1]["budget"]["run_domains"]["remaining"] == 0
+    assert not Budget.objects.exists()
+    assert not RunDomain.objects.exists()
+
+
+def test_a_runs_page_shows_its_domains_and_bytes_and_whoami_the_streams_day(ada: Caller) -> None:
+    Stream.objects.update(recipients_per_day=50)
+    ada.post(to=domains("a", "b"), agent={"run_id": "r"})
+    budget = ada("GET", "/v1/runs/r").data["budget"]
+    assert set(budget) == {"run", "run_domains", "run_bytes"}
+    assert budget["run_domains"] == {"limit": 30, "used": 2, "remaining": 28}
+    answer = ada("GET", "/v1/whoami")
+    assert answer.data["budget"]["stream_day"] == {"limit": 50, "used": 2, "remaining": 48}
+    assert answer.data["limits"]["domains_per_run"] == 30
+    assert '"stream-day";r=48;t=' in answer["RateLimit"]
+    assert "bytes" not in answer["RateLimit"]
+
+
 def test_whoami_and_the_headers_say_what_is_left(ada: Caller) -> None:
     ada.post(to=people(3))
     answer = ada("GET", "/v1/whoami")
@@ -190,6 +375,43 @@ def test_a_childs_own_lower_budget_counts_from_then_on(ada: Caller) -> None:
     assert ada.post(to="c@example.org", agent=below).status_code == 202
     refused(ada.post(to="d@example.org", agent=below), "run_budget_exhausted")
     assert ada.post(to="d@example.org", agent={"run_id": "root"}).status_code == 202
+
+
+def test_a_childs_lowered_budget_is_not_raised_to_its_roots(ada: Caller) -> None:
+    below = {"run_id": "child", "parent_run_id": "root"}
+    ada.post(to=people(5), agent={"run_id": "root"})
+    ada.post(to="b@example.org", agent=below)
+    ada("POST", "/v1/runs/root/budget", {"recipients": 8})
+    ada("POST", "/v1/runs/child/budget", {"recipients": 4})  # the root, with 2 left, is narrower
+    refused(ada("POST", "/v1/runs/child/budget", {"recipients": 8}), "validation_failed")
+    assert Run.objects.get(name="child").recipients_limit == 4
+
+
+def test_lowering_twice_at_once_leaves_the_lower(ada: Caller) -> None:
+    ada.post(agent={"run_id": "r"})
+    run = Run.objects.get(name="r").pk
+    budgets.lower(run, 4)
+    budgets.lower(run, 6)  # asked for before the other was answered
+    assert Run.objects.get(name="r").recipients_limit == 4
+
+
+def test_a_child_that_is_lowered_while_it_is_accepted_is_judged_again(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada.post(agent={"run_id": "root"})
+    ada.post(agent={"run_id": "child", "parent_run_id": "root"})
+    keep = intake.answers.keep
+
+    def lowered_meanwhile(*given: Any) -> None:
+        monkeypatch.setattr(intake.answers, "keep", keep)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(elsewhere, budgets.lower, Run.objects.get(name="child").pk, 1).result()
+        keep(*given)
+
+    monkeypatch.setattr(intake.answers, "keep", lowered_meanwhile)
+    answer = ada.post(to="q@example.org", agent={"run_id": "child"})
+    refused(answer, "run_budget_exhausted")
+    assert used("run") == [1, 2]
 
 
 def test_a_preflight_shows_the_budget_and_charges_nothing(ada: Caller) -> None:

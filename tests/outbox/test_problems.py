@@ -23,7 +23,8 @@ CONTRACT = {
     (
         429,
         "after",
-    ): "agent_hour_limit agent_day_limit principal_limit organisation_limit request_rate_limited probing",
+    ): "agent_hour_limit agent_day_limit principal_limit stream_limit organisation_limit request_rate_limited "
+    "probing",
     (503, "after"): "undecidable",
 }
 

@@ -32,7 +32,8 @@ def purged(scope: str = "agent:bob", why: str = "a loop") -> Purge:
 
 
 def used(live_db: Any) -> set[int]:
-    return {each for (each,) in ask(live_db, "SELECT used FROM outbox_budget WHERE kind <> 'root_runs'")}
+    statement = "SELECT used FROM outbox_budget WHERE kind NOT IN ('root_runs', 'run_domains')"
+    return {each for (each,) in ask(live_db, statement)}
 
 
 def test_what_waits_is_set_aside_and_after_an_hour_gone_with_its_budget(bob: Agent, live_db: Any) -> None:

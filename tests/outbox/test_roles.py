@@ -78,6 +78,7 @@ MODELS: Final[dict[str, Rights]] = {
     "outbox_delivery": READ,
     "outbox_drill": READ,
     "outbox_endpoint": EDITED,
+    "outbox_organisation": EDITED,
     "outbox_event": READ,
     "outbox_lane": READ,
     "outbox_message": READ,
