@@ -18,6 +18,7 @@ from outbox.models.messages import (
     Session,
     Uncertain,
 )
+from outbox.models.policing import Contact, Policy
 from outbox.models.returned import Quarantine, ReturnCount, Signal
 from outbox.models.watching import Alarm, Audit, AuditLook, Drill, RefusedPosts, SeenEvent, Vigil
 from outbox.models.webhooks import Endpoint, Notice
@@ -32,6 +33,7 @@ __all__ = [
     "Audit",
     "AuditLook",
     "Budget",
+    "Contact",
     "Delivery",
     "Drill",
     "Endpoint",
@@ -39,6 +41,7 @@ __all__ = [
     "Lane",
     "Message",
     "Notice",
+    "Policy",
     "Quarantine",
     "RefusedPosts",
     "ReturnCount",

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from reputation.models import Stream
@@ -87,6 +87,10 @@ class Run(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["agent", "name"], name="run_names_are_unique_per_agent")
+        ]
+        indexes = [
+            # facts: the newest runs of a tree, by its root
+            models.Index(F("agent"), F("lineage__0"), F("id").desc(), name="run_of_tree")
         ]
 
     def __str__(self) -> str:
