@@ -14,12 +14,12 @@ from outbox import policy_numbers
 from outbox.policy_numbers import DEFAULT, Policy
 from reputation import sql, suppression
 
-# Counted of a tree: its newest runs. One that is renamed again and again is among them, and no tree is too large to ask.
+# Counted of a tree: its newest runs. One that is renamed again and again is among them; no tree is too large to ask.
 NEWEST_RUNS: Final = 200
 
 # What was opened through the glass is closed to new posts until another person confirms it.
-# The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there. Of an agent that
-# rules do not hold only that is asked: ``judged`` is false, and each part of ``judging`` is null.
+# The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there. Of an agent
+# that rules do not hold only that is asked: ``judged`` is false, and what history there is stays unread.
 READ: Final[LiteralString] = """
 SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_id, d.name AS domain,
        d.default_sender, r.name AS route, host(r.source_address) AS source, d.state = 'degraded' AS degraded,
@@ -155,7 +155,7 @@ def read(
     *,
     judged: bool = False,
 ) -> Picture:
-    """The picture for mail of an agent's runs of these names, to these addresses; with its history, if it is ``judged``.
+    """The picture for mail of an agent's runs of these names, to these addresses; if ``judged``, with its history.
 
     Raises:
         LookupError: there is no such stream any more.

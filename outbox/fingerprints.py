@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001, ARG002
+# ruff: noqa: ARG001
 """Stub of part A."""
 
 from collections.abc import Collection, Mapping
