@@ -7,6 +7,7 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 """
 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
+from outbox.models.likeness import Band, Cluster, ClusterCount, Print
 from outbox.models.messages import (
     Answer,
     Attachment,
@@ -31,7 +32,10 @@ __all__ = [
     "Attempt",
     "Audit",
     "AuditLook",
+    "Band",
     "Budget",
+    "Cluster",
+    "ClusterCount",
     "Delivery",
     "Drill",
     "Endpoint",
@@ -39,6 +43,7 @@ __all__ = [
     "Lane",
     "Message",
     "Notice",
+    "Print",
     "Quarantine",
     "RefusedPosts",
     "ReturnCount",
