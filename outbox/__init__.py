@@ -5,6 +5,8 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     api          door: who are you, is it well formed, are you over the request rate
     intake       one transaction: idempotency, facts, verdict, message + deliveries + events -> 202
     facts        what the rules and the intake need to know, read in one statement
+    duplicates   who was sent the same before, how many are: the index of prints
+    fingerprints (pure) what a message says, small enough to compare: its own words (ownwords, folding), sketched
     policies     (pure) release | hold(reasons) | refuse(reason)
     budgets      charged as the last thing of that transaction (limits: what is said of one that is spent)
     ledger       claim due deliveries under a lease, their allowance reserved; the only writer of delivery state

@@ -131,7 +131,8 @@ def _likenesses(drafts: Sequence[Draft], caller: Caller, picture: Picture) -> Li
     if not (policy.duplicate_hours or policy.cluster_size):
         return Likenesses()
     left = [draft.without(picture.suppressed) for draft in drafts]
-    return duplicates.read(left, caller, timedelta(hours=policy.duplicate_hours))
+    window = timedelta(hours=policy.duplicate_hours) or duplicates.WINDOW
+    return duplicates.read(left, caller, window)
 
 
 def _told(call: Call, draft: Draft) -> tuple[Facts, Draft, frozenset[str]]:

@@ -42,6 +42,8 @@ def survey(draft: Draft, facts: Facts) -> Mapping[str, Finding]:
 
 def duplicates(draft: Draft, facts: Facts) -> frozenset[str]:
     """Who of a draft's recipients had nearly the same lately, and may not have it again: all their addresses in it."""
+    if not facts.policy.duplicate_hours:
+        return frozenset()
     people = {
         mailbox.canonical
         for mailbox in draft.recipients

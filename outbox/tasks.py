@@ -6,6 +6,7 @@ from outbox import (
     answers,
     audit,
     budgets,
+    duplicates,
     house,
     knocks,
     ledger,
@@ -61,9 +62,10 @@ def rouse() -> None:
 
 @shared_task(name="outbox.keep_house")  # type: ignore[untyped-decorator]
 def keep_house() -> None:
-    """Forget old answers and what was quarantined, make the partitions of the months to come."""
+    """Forget old answers, prints and what was quarantined, make the partitions of the months to come."""
     answers.forget()
     budgets.forget()
+    duplicates.forget()
     quarantine.forget()
     relayed.forget()
     house.forget_sessions()

@@ -21,7 +21,7 @@ CREATE TRIGGER policy_unchanged BEFORE UPDATE OR DELETE ON outbox_policy
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('outbox', '0007_roles'),
+        ('outbox', '0008_likeness'),
         ('reputation', '0003_suppressed'),
     ]
 

@@ -7,6 +7,7 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 """
 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
+from outbox.models.likeness import Band, Cluster, ClusterCount, Print
 from outbox.models.messages import (
     Answer,
     Attachment,
@@ -32,7 +33,10 @@ __all__ = [
     "Attempt",
     "Audit",
     "AuditLook",
+    "Band",
     "Budget",
+    "Cluster",
+    "ClusterCount",
     "Contact",
     "Delivery",
     "Drill",
@@ -42,6 +46,7 @@ __all__ = [
     "Message",
     "Notice",
     "Policy",
+    "Print",
     "Quarantine",
     "RefusedPosts",
     "ReturnCount",

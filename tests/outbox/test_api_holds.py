@@ -8,7 +8,7 @@ from django.db import connection
 from outbox import openapi, policy_numbers
 from outbox.models import Agent, Contact, Delivery, Policy
 from outbox.policy_numbers import DEFAULT
-from reputation import sql
+from reputation import killswitch, sql
 from reputation.models import Stream
 from tests import factories
 from tests.outbox.test_api import Caller, refused
@@ -121,6 +121,70 @@ def test_the_version_that_judged_is_told(strict: Caller) -> None:
     assert strict.post().data["decision"]["policy_version"] == 1
     seasoned()
     assert strict.post().data["decision"]["policy_version"] == 2
+
+
+# -- the same again ------------------------------------------------------------------------------------------
+
+LONG = (
+    "we have looked at your question about the invoice of last month and will send you a corrected copy soon"
+)
+
+
+def test_a_copy_to_the_same_person_is_refused_and_names_the_first(strict: Caller) -> None:
+    seasoned(duplicate_hours=168)
+    first = strict.post(text=f"Hi Grace, {LONG}").data["id"]
+    problem = refused(strict.post(text=f"Hello dear Grace, {LONG}"), "duplicate_content")
+    assert first in problem.detail
+    other = factories.agent("other", exempt=False)
+    told = refused(Caller(factories.key(other)).post(text=f"Hi Grace, {LONG}"), "duplicate_content").detail
+    assert "msg_" not in told
+
+
+def test_the_others_of_a_copy_get_their_mail(strict: Caller) -> None:
+    seasoned(duplicate_hours=168)
+    strict.post(text=LONG)
+    body = strict.post(text=LONG, to=["grace@example.org", "bob@example.org"]).data
+    assert body["refused"] == [{"to": "grace@example.org", "code": "duplicate_content"}]
+    assert [each["to"] for each in body["deliveries"]] == ["bob@example.org"]
+    whole = strict.post(text=LONG, to=["grace@example.org", "eve@example.org"], all_or_nothing=True)
+    refused(whole, "duplicate_content")
+
+
+def test_the_fourth_copy_to_one_person_within_an_hour_stops_its_run(strict: Caller) -> None:
+    seasoned(duplicate_hours=168, loop_repeats=4)
+    for _ in range(3):
+        last = strict.post(text=LONG, agent={"run_id": "r"})
+    refused(last, "duplicate_content")
+    assert not killswitch.open_stops()
+    refused(strict.post(text=LONG, agent={"run_id": "r"}), "duplicate_content")
+    [stop] = killswitch.open_stops()
+    assert (stop.scope, stop.who) == ("run:strict/r", "rule:loop")
+    refused(strict.post(text="Something else, never said", agent={"run_id": "r"}), "stopped")
+    assert reasons(strict.post(text="Something else, never said", agent={"run_id": "q"})) == []
+
+
+def test_a_loop_within_one_batch_stops_the_rest_of_it(strict: Caller) -> None:
+    seasoned(duplicate_hours=168, loop_repeats=4)
+    copy = {"to": "a@example.org", "text": LONG, "agent": {"run_id": "r"}}
+    answered = batch(
+        strict, *[copy] * 5, {"to": "b@example.org", "text": "Good news", "agent": {"run_id": "r"}}
+    )
+    assert [each.get("code", each["status"]) for each in answered] == [
+        *(202, "duplicate_content", "duplicate_content", "duplicate_content", "stopped", "stopped")
+    ]
+    assert [stop.scope for stop in killswitch.open_stops()] == ["run:strict/r"]
+
+
+def test_the_same_to_many_people_is_a_cluster(strict: Caller) -> None:
+    seasoned(cluster_size=3)
+    answered = batch(
+        strict, *({"to": f"p{each}@example.org", "text": f"Hi P{each}, {LONG}"} for each in range(5))
+    )
+    assert [held_in(each) for each in answered] == [[], [], [], ["cluster_size"], ["cluster_size"]]
+    body = {"to": "q@example.org", "subject": "Your question", "text": f"Hi Q, {LONG}"}
+    preflight = strict("POST", "/v1/messages/preflight", body).data
+    assert preflight["cluster"] == {"people": 6}
+    assert preflight["decision"]["reasons"][0]["code"] == "cluster_size"
 
 
 # -- a batch sees those before it ----------------------------------------------------------------------------
