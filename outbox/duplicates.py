@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -409,3 +409,25 @@ def _past(row: sql.Row) -> _Past:
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     """Rows as columns, for unnest."""
     return [[row[place] for row in rows] for place in range(width)]
+
+
+class Rehearsed(Likenesses):
+    """Likenesses of a time that is over: nothing is known at its beginning, and nothing is ever written."""
+
+    def __init__(self, window: timedelta) -> None:
+        self._then = _Read(datetime.fromtimestamp(0, UTC), window, {})
+        super().__init__(self._then)
+
+    def at(self, now: datetime) -> None:
+        """What comes next came then."""
+        self._then.now = now
+
+    def of(self, draft: Draft) -> Likeness:
+        """What there was like this draft within the window."""
+        past, oldest = self._then.past, self._then.now - self._then.window
+        for person in {suppression.person_mark(mailbox.addr) for mailbox in draft.recipients} & past.keys():
+            past[person] = [each for each in past[person] if each.at > oldest]
+        return super().of(draft)
+
+    def keep(self) -> None:
+        """Nothing: it was only looked at."""

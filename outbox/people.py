@@ -20,6 +20,7 @@ EDITED: Final = (
     "outbox.agent",
     "outbox.apikey",
     "outbox.endpoint",
+    "outbox.policy",
     "reputation.stream",
     "reputation.sendingdomain",
     "reputation.organisationaldomain",

@@ -131,10 +131,12 @@ def read(numbers: str | None, stream_kind: str) -> Policy:
     Raises:
         ValueError: what is stored cannot be.
     """
-    if numbers is None:
-        return default(stream_kind)
-    stored = orjson.loads(numbers)
-    known = {name: _list(value) for name, value in stored.items() if name in _NAMES}
+    return default(stream_kind) if numbers is None else of(orjson.loads(numbers), stream_kind)
+
+
+def of(numbers: Mapping[str, Any], stream_kind: str) -> Policy:
+    """The same, of JSON that was read already."""
+    known = {name: _list(value) for name, value in numbers.items() if name in _NAMES}
     return replace(default(stream_kind), **known)
 
 

@@ -15,6 +15,7 @@ END
 $$;
 CREATE TRIGGER policy_unchanged BEFORE UPDATE OR DELETE ON outbox_policy
     FOR EACH ROW EXECUTE FUNCTION ao_refuse_policy_change();
+SELECT ao_watch('outbox_policy', 'policy', 'stream_id', '{}', '{}');
 """
 
 
