@@ -7,6 +7,7 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 """
 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
+from outbox.models.approving import Approval, Decision, Held
 from outbox.models.messages import (
     Answer,
     Attachment,
@@ -27,15 +28,18 @@ __all__ = [
     "Alarm",
     "Answer",
     "ApiKey",
+    "Approval",
     "Attachment",
     "Attempt",
     "Audit",
     "AuditLook",
     "Budget",
+    "Decision",
     "Delivery",
     "Drill",
     "Endpoint",
     "Event",
+    "Held",
     "Lane",
     "Message",
     "Notice",
