@@ -56,6 +56,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(help_text='When it lapses.')),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('version', models.PositiveIntegerField(default=1)),
+                ('carried', models.UUIDField(help_text='The last message that was looked at for it.', null=True)),
                 ('watched_until', models.DateTimeField(null=True)),
                 ('said', models.TextField(blank=True, help_text='Why its waves were stopped, or it went no further.')),
             ],

@@ -62,6 +62,7 @@ class Approval(models.Model):
         related_name="+",
         help_text="What is being carried out.",
     )
+    carried = models.UUIDField(null=True, help_text="The last message that was looked at for it.")
     watching = models.ForeignKey(
         "Decision",
         on_delete=models.PROTECT,
