@@ -1,7 +1,12 @@
 """stub: the rooms of policies have it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 
-def keep(addresses: Collection[str]) -> None:
-    """Whom a person has released mail to is a contact from now on."""
+def marks(addresses: Iterable[str]) -> list[bytes]:
+    """The keyed hashes of the people behind these addresses."""
+    return [address.encode() for address in addresses]
+
+
+def keep(known: Collection[bytes]) -> None:
+    """Mail was let go to these people. In the caller's transaction."""

@@ -137,7 +137,7 @@ def _conclude(row: Any, reasons: dict[UUID, str]) -> _Page:
     given = {"approval": row.id, "decision": row.decision_id, "messages": list(went)}
     if went:
         sql.count(approval_statements.MARK, given)
-    contacts.keep({one.recipient for one in moved if one.status == "queued"})
+    contacts.keep(contacts.marks({one.recipient for one in moved if one.status == "queued"}))
     return _Page(len(went), len({ids.message_of(key) for key in reasons} - went))
 
 
