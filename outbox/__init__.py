@@ -8,6 +8,7 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     duplicates   who was sent the same before, how many are: the index of prints
     fingerprints (pure) what a message says, small enough to compare: its own words (ownwords, folding), sketched
     policies     (pure) release | hold(reasons) | refuse(reason)
+    approvals    what is held joins a request, bound by a digest of its content (binding, pure)
     budgets      charged as the last thing of that transaction (limits: what is said of one that is spent)
     ledger       claim due deliveries under a lease, their allowance reserved; the only writer of delivery state
     dispatch     the pipeline: gate, compose, sign, transmit, clear, dot, interpret, settle
@@ -27,6 +28,12 @@ Back, from a bounce to what follows from it::
     reports      (pure) RFC 3464 / RFC 5965 and the many that are not -> Reading
     ledger       the signal, the move it testifies, the event; then reputation.feedback and reputation.suppression
     quarantine   what no parser understands, and what is written to people
+
+Asking people::
+
+    reviewing    what waits for them, the most urgent first (waits: how long what is held now may wait)
+    deciding     a person's word: release, in waves, a part, refuse; above a size another one's too
+    releasing    it is carried out in pages, judged again; waves are watched; what nobody decides lapses
 
 Stopping it::
 

@@ -36,11 +36,12 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "reputation.numbers": ("add", "change"),
         "reputation.switch": ("export",),
         "outbox.uncertain": ("settle",),
+        "outbox.approval": ("decide",),
         **dict.fromkeys(
             ("reputation.providersuffix", "reputation.providerlimit"), ("add", "change", "delete")
         ),
     },
-    "reviewers": {},
+    "reviewers": {"outbox.approval": ("decide",)},
     "responders": {
         "reputation.switch": ("trip", "resume", "purge", "export"),
         "outbox.apikey": ("change",),  # whose keys they revoke beside a stop

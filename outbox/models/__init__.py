@@ -7,6 +7,7 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 """
 
 from outbox.models.agents import Agent, ApiKey, Budget, Run
+from outbox.models.approving import Approval, Decision, Held
 from outbox.models.likeness import Band, Cluster, ClusterCount, Print
 from outbox.models.messages import (
     Answer,
@@ -29,6 +30,7 @@ __all__ = [
     "Alarm",
     "Answer",
     "ApiKey",
+    "Approval",
     "Attachment",
     "Attempt",
     "Audit",
@@ -38,10 +40,12 @@ __all__ = [
     "Cluster",
     "ClusterCount",
     "Contact",
+    "Decision",
     "Delivery",
     "Drill",
     "Endpoint",
     "Event",
+    "Held",
     "Lane",
     "Message",
     "Notice",

@@ -77,6 +77,12 @@ class Stream(models.Model):
         max_length=500,
         help_text="Stands below every message, unless the stream is transactional: laws on commercial mail demand it.",
     )
+    second_person_above = models.PositiveIntegerField(
+        default=200, help_text="A release to more recipients than this needs two people."
+    )
+    owner_may_approve = models.BooleanField(
+        default=False, help_text="Whether the owner of an agent may release what it asked for."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -1,12 +1,14 @@
 """Who is judged by the product's own policy: what is held, in which order, and what the agent is told."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from outbox import openapi, policy_numbers
-from outbox.models import Agent, Contact, Delivery, Policy
+from outbox import approvals, openapi, policy_numbers
+from outbox.models import Agent, Approval, Contact, Delivery, Held, Policy
 from outbox.policy_numbers import DEFAULT
 from reputation import killswitch, sql
 from reputation.models import Stream
@@ -61,6 +63,8 @@ def test_a_new_agents_first_message_waits_for_a_person(strict: Caller) -> None:
     assert [(each.status, each.reason, each.forecast_at) for each in body.deliveries] == [
         ("held", "first_contact", None)
     ]
+    assert body.approval
+    assert Approval.objects.get().reasons == ["first_contact", "new_agent"]
     seen = openapi.Message.model_validate_json(strict("GET", f"/v1/messages/{body.id}").content)
     assert (seen.status, seen.decision, seen.approval) == ("held", body.decision, body.approval)
     assert not Contact.objects.exists()  # nobody has let it go
@@ -71,7 +75,30 @@ def test_a_held_message_replays_as_held(strict: Caller) -> None:
     first, again = (strict("POST", "/v1/messages", body, **{"Idempotency-Key": "k"}) for _ in range(2))
     assert reasons(first) == reasons(again) == ["first_contact", "new_agent"]
     assert again["Idempotent-Replayed"] == "true"
-    assert Delivery.objects.count() == 1
+    assert first.data["approval"] == again.data["approval"]
+    assert Delivery.objects.count() == Held.objects.count() == 1
+
+
+def test_a_request_is_told_only_while_it_is_open(strict: Caller) -> None:
+    body = strict.post().data
+    assert strict("POST", f"/v1/messages/{body['id']}/cancel").data["approval"] is None
+
+
+def test_many_held_messages_are_one_request(strict: Caller) -> None:
+    answered = batch(
+        strict, *({"to": f"p{each}@example.org", "text": f"Hi P{each}, {LONG}"} for each in range(20))
+    )
+    assert len({each["message"]["approval"]["id"] for each in answered}) == 1
+    assert (Approval.objects.count(), Held.objects.count()) == (1, 20)
+
+
+def test_what_nobody_would_look_at_in_time_is_refused_at_the_door(
+    strict: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approvals, "projected_wait", lambda _stream: approvals.Wait(3600.0, 7200.0))
+    soon, later = (f"{timezone.now() + timedelta(minutes=each):%Y-%m-%dT%H:%M:%SZ}" for each in (50, 70))
+    refused(strict.post(expires_at=soon), "approval_wait_past_expiry")
+    assert strict.post(expires_at=later).status_code == 202
 
 
 def test_whoever_was_written_to_is_a_contact_for_the_whole_organisation(strict: Caller) -> None:
