@@ -7,7 +7,11 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     facts        what the rules and the intake need to know, read in one statement
     duplicates   who was sent the same before, how many are: the index of prints
     fingerprints (pure) what a message says, small enough to compare: its own words (ownwords, folding), sketched
-    policies     (pure) release | hold(reasons) | refuse(reason)
+    cases        the drafts of one call before the rules, each behind those before it
+    policies     (pure) release | hold(reasons) | refuse(reason), by the numbers of the stream (policy_numbers)
+    holds        (pure) the rules that hold; content_rules, links, lookalikes: what words, links and names say
+    contacts     who mail was let go to before
+    entries      the rows of a draft that passed, and what its sender is told
     approvals    what is held joins a request, bound by a digest of its content (binding, pure)
     budgets      charged as the last thing of that transaction (limits: what is said of one that is spent)
     ledger       claim due deliveries under a lease, their allowance reserved; the only writer of delivery state
@@ -60,6 +64,7 @@ Watching over it::
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
 would happen, ``tasks`` is Celery's thin shell, ``desk*`` and ``admin*`` hold the pages for people, ``metrics`` and
-``gauges`` what machines want to know, ``replaying`` what other numbers of the rules would have stopped. Imports run
+``gauges`` what machines want to know, ``replaying`` what other numbers of the rules would have stopped,
+``rehearsing`` what yesterday would have met under another policy. Imports run
 ``config -> outbox -> reputation``, never upward.
 """
