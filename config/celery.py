@@ -72,6 +72,11 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"expires": 5},
         },
+        "carry out decisions about held mail": {
+            "task": "outbox.decide",
+            "schedule": 2.0,
+            "options": {"expires": 5},
+        },
         "wake lanes that were overlooked": {
             "task": "outbox.rouse",
             "schedule": 30.0,

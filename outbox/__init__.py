@@ -6,7 +6,14 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     probing      what was refused again and again is heard ever more rarely
     intake       one transaction: idempotency, facts, verdict, message + deliveries + events -> 202
     facts        what the rules and the intake need to know, read in one statement
-    policies     (pure) release | hold(reasons) | refuse(reason)
+    duplicates   who was sent the same before, how many are: the index of prints
+    fingerprints (pure) what a message says, small enough to compare: its own words (ownwords, folding), sketched
+    cases        the drafts of one call before the rules, each behind those before it
+    policies     (pure) release | hold(reasons) | refuse(reason), by the numbers of the stream (policy_numbers)
+    holds        (pure) the rules that hold; content_rules, links, lookalikes: what words, links and names say
+    contacts     who mail was let go to before
+    entries      the rows of a draft that passed, and what its sender is told
+    approvals    what is held joins a request, bound by a digest of its content (binding, pure)
     budgets      charged as the last thing of that transaction (limits: what is said of one that is spent)
     ledger       claim due deliveries under a lease, their allowance reserved; the only writer of delivery state
     dispatch     the pipeline: gate, compose, sign, transmit, clear, dot, interpret, settle
@@ -26,6 +33,12 @@ Back, from a bounce to what follows from it::
     reports      (pure) RFC 3464 / RFC 5965 and the many that are not -> Reading
     ledger       the signal, the move it testifies, the event; then reputation.feedback and reputation.suppression
     quarantine   what no parser understands, and what is written to people
+
+Asking people::
+
+    reviewing    what waits for them, the most urgent first (waits: how long what is held now may wait)
+    deciding     a person's word: release, in waves, a part, refuse; above a size another one's too
+    releasing    it is carried out in pages, judged again; waves are watched; what nobody decides lapses
 
 Stopping it::
 
@@ -53,6 +66,6 @@ Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that 
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
 would happen, ``tasks`` is Celery's thin shell, ``desk*`` and ``admin*`` hold the pages for people, ``metrics`` and
 ``gauges`` what machines want to know, ``tally`` and ``knocks`` what is only counted (``counting`` writes it down),
-``replaying`` what other numbers of the rules would have stopped. Imports run ``config -> outbox -> reputation``, never
-upward.
+``replaying`` what other numbers of the rules would have stopped, ``rehearsing`` what yesterday would have met under
+another policy. Imports run ``config -> outbox -> reputation``, never upward.
 """

@@ -16,14 +16,33 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from outbox import admin_audit, admin_numbers, admin_webhooks, arrivals, keys, records, uncertain, watching
+from outbox import (
+    admin_audit,
+    admin_numbers,
+    admin_policies,
+    admin_webhooks,
+    arrivals,
+    keys,
+    records,
+    uncertain,
+    watching,
+)
 from outbox.forms import IssueKeyForm
 from outbox.models import Agent, ApiKey, Organisation
 from outbox.telling import link
 from reputation.viewing import FixedOnce, ReadOnly, ReadOnlyInline, clock, confirm, stamp
 
 # importing them registers their pages
-__all__ = ["admin_audit", "admin_numbers", "admin_webhooks", "arrivals", "records", "uncertain", "watching"]
+__all__ = [
+    "admin_audit",
+    "admin_numbers",
+    "admin_policies",
+    "admin_webhooks",
+    "arrivals",
+    "records",
+    "uncertain",
+    "watching",
+]
 
 admin.site.site_url = None
 admin.site.enable_nav_sidebar = False  # tables need the room; without JavaScript it cannot be folded away

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from outbox.binding import Changed, Outdated
 from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Reply, Route, Transport, clock
 from outbox.heeding import OF_RATE
@@ -166,14 +167,18 @@ class Pipeline:
 
 
 def _unpressed(job: Job, error: Exception) -> Settlement:
-    """Who may not be mailed any more is not; a lane that cannot sign waits; content that cannot be put on the wire as
-    it was accepted waits for a person.
+    """Who may not be mailed any more is not; a lane that cannot sign waits; content that is not what was approved, or
+    cannot be put on the wire as it was accepted, waits for a person.
     """
     claimed, why = job.claimed, f"{type(error).__name__}: {error}"
     if isinstance(error, Unwanted):
         return Settlement(claimed.id, claimed.attempt, "suppressed", suppressed_code(str(error)))
     if isinstance(error, NotReady):
         return Settlement(claimed.id, claimed.attempt, "queued", "", BACK_AFTER_NOT_READY, fault=why)
+    if isinstance(error, Changed | Outdated):
+        logger.error("delivery %s is held again: %s", claimed.id, why)
+        code = "content_changed" if isinstance(error, Changed) else "policy"
+        return Settlement(claimed.id, claimed.attempt, "held", code, fault=why)
     logger.error("delivery %s cannot be composed: %s", claimed.id, why)
     return Settlement(claimed.id, claimed.attempt, "held", "poison", spoke=True, phase="compose", fault=why)
 

@@ -5,15 +5,21 @@ fall into, and who of them may not be mailed (asked the same way, in the same ti
 missing (a run seen for the first time, a lane) is for ``runs`` to make.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Final, LiteralString
 
+from outbox import policy_numbers
+from outbox.policy_numbers import DEFAULT, Policy
 from reputation import sql, suppression
 
+# Counted of a tree: its newest runs. One that is renamed again and again is among them; no tree is too large to ask.
+NEWEST_RUNS: Final = 200
+
 # What was opened through the glass is closed to new posts until another person confirms it.
-# The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there.
+# The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there. Of an agent
+# that rules do not hold only that is asked: ``judged`` is false, and what history there is stays unread.
 READ: Final[LiteralString] = """
 SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_id, d.name AS domain,
        d.default_sender, r.name AS route, host(r.source_address) AS source, d.state = 'degraded' AS degraded,
@@ -33,8 +39,37 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
                     '{}')))
         FROM outbox_run AS u
         WHERE u.agent_id = %(agent)s
-          AND u.name = ANY(%(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS runs
+          AND u.name = ANY(%(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS runs,
+       p.numbers,
+       CASE WHEN %(judged)s THEN ARRAY(SELECT mark FROM outbox_contact WHERE mark = ANY(%(people)s::bytea[])) END
+           AS contacts,
+       CASE WHEN %(judged)s THEN (
+           SELECT count(*) FROM (SELECT FROM outbox_message AS m WHERE m.agent_id = a.id LIMIT %(most)s) AS n
+       ) END AS accepted_before,
+       CASE WHEN %(judged)s THEN ARRAY(
+           SELECT name::text FROM reputation_organisationaldomain UNION SELECT name FROM reputation_sendingdomain
+       ) END AS own_domains,
+       CASE WHEN %(judged)s THEN (
+           SELECT jsonb_object_agg(tree.root, tree.recipients) FROM (
+               SELECT root, (
+                   SELECT sum(cardinality(m.addresses)) FROM (
+                       SELECT m.addresses FROM (
+                           SELECT t.id FROM outbox_run AS t WHERE t.agent_id = a.id AND t.lineage[1] = root
+                           ORDER BY t.id DESC LIMIT %(newest)s
+                       ) AS t CROSS JOIN LATERAL (
+                           SELECT m.addresses FROM outbox_message AS m WHERE m.run_id = t.id
+                             AND m.id >= ao_uuid_floor(ao_now() - minutes.of_run * interval '1 minute') LIMIT %(most)s
+                       ) AS m LIMIT %(most)s
+                   ) AS m
+               ) AS recipients
+               FROM (SELECT DISTINCT u.lineage[1] AS root FROM outbox_run AS u
+                     WHERE u.agent_id = a.id AND u.name = ANY(
+                         %(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS roots
+           ) AS tree WHERE tree.recipients > 0
+       ) END AS recent
 FROM reputation_stream AS s JOIN outbox_agent AS a ON a.id = %(agent)s
+LEFT JOIN outbox_policy AS p ON p.stream_id = s.id AND p.version = s.policy_version
+CROSS JOIN LATERAL (SELECT coalesce((p.numbers->>'run_minutes')::int, %(minutes)s) AS of_run) AS minutes
 LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.state IN ('verified', 'degraded')
 LEFT JOIN reputation_route AS r ON r.id = d.route_id
 LEFT JOIN reputation_organisationaldomain AS o ON o.id = d.organisation_id
@@ -64,6 +99,23 @@ class Place:
     weak: Sequence[str] = ()
 
 
+PLACE: Final = len(fields(Place))
+BOUNDS: Final = {"newest": NEWEST_RUNS, "most": policy_numbers.MOST + 1, "minutes": DEFAULT.run_minutes}
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a draft is compared with: whom mail was let go to (keyed hashes), and what the agent did lately.
+
+    ``recent`` are recipients by the root of their tree of runs. Empty for an agent that rules do not hold.
+    """
+
+    contacts: frozenset[bytes] = frozenset()
+    accepted_before: int = 0
+    own_domains: frozenset[str] = frozenset()
+    recent: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class KnownRun:
     """A run as it stands: its names from the root down, and its lanes by provider."""
@@ -82,22 +134,38 @@ class KnownRun:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What one statement saw: the place, those of the agent's runs that exist, by name, and who may not be mailed."""
+    """What one statement saw: the place, those of the agent's runs that exist, by name, and who may not be mailed.
+
+    ``strangers``: addresses that nothing of the organisation was ever let go to.
+    """
 
     place: Place
     known: dict[str, KnownRun]
     suppressed: frozenset[str]
+    policy: Policy = DEFAULT
+    history: History = History()
+    strangers: frozenset[str] = frozenset()
 
 
-def read(agent_id: int, stream_id: int, names: Iterable[str], addresses: Collection[str] = ()) -> Picture:
-    """The picture for mail of an agent's runs of these names, to these addresses.
+def read(
+    agent_id: int,
+    stream_id: int,
+    names: Iterable[str],
+    addresses: Collection[str] = (),
+    *,
+    judged: bool = False,
+) -> Picture:
+    """The picture for mail of an agent's runs of these names, to these addresses; if ``judged``, with its history.
 
     Raises:
         LookupError: there is no such stream any more.
+        ValueError: the stream's policy cannot be read.
     """
     marks = {address: suppression.marks(address) for address in addresses}
-    asked = {"agent": agent_id, "stream": stream_id, "names": sorted(names)}
-    row = sql.one(READ, asked | {"marks": [mark for each in marks.values() for mark in each]})
+    asked = {"agent": agent_id, "stream": stream_id, "names": sorted(names), "judged": judged, **BOUNDS}
+    people = {address: each[-1] for address, each in marks.items()} if judged else {}
+    asked["marks"] = [mark for each in marks.values() for mark in each]
+    row = sql.one(READ, asked | {"people": list(people.values())})
     if row is None:
         raise LookupError(f"stream {stream_id} is gone")
     known = (
@@ -105,5 +173,21 @@ def read(agent_id: int, stream_id: int, names: Iterable[str], addresses: Collect
         for key, name, lineage, *rest in sql.loads(row.runs or "[]")
     )
     found = frozenset(map(bytes, row.suppressed))
-    suppressed = frozenset(address for address, each in marks.items() if not found.isdisjoint(each))
-    return Picture(Place(*row[:-2]), {run.name: run for run in known}, suppressed)
+    history = _history(row)
+    return Picture(
+        Place(*row[:PLACE]),
+        {run.name: run for run in known},
+        frozenset(address for address, each in marks.items() if not found.isdisjoint(each)),
+        policy_numbers.read(row.numbers, row.stream_kind),
+        history,
+        frozenset(address for address, mark in people.items() if mark not in history.contacts),
+    )
+
+
+def _history(row: sql.Row) -> History:
+    return History(
+        frozenset(map(bytes, row.contacts or ())),
+        row.accepted_before or 0,
+        frozenset(row.own_domains or ()),
+        sql.loads(row.recent or "{}"),
+    )

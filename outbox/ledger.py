@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 from django.db import transaction
 
-from outbox import ids, statements, stop_statements
+from outbox import held_statements, ids, statements, stop_statements
 from outbox.lifecycle import OPEN, Status, origins
 from reputation import allowance, feedback, outlook, sql
 
@@ -148,9 +148,13 @@ def seconds_to_next() -> float | None:
     return seconds
 
 
-def contents(message_ids: Iterable[UUID], largest: int) -> dict[UUID, sql.Row]:
-    """The accepted content of these messages, by id; those above ``largest`` octets are left out."""
-    return {row.id: row for row in sql.rows(statements.CONTENTS, [list(message_ids), largest])}
+def contents(message_ids: Iterable[UUID], largest: int, *, bound: bool = True) -> dict[UUID, sql.Row]:
+    """The accepted content of these messages, by id; those above ``largest`` octets are left out.
+
+    ``bound``: with what was approved of those that were held.
+    """
+    given = {"ids": list(message_ids), "largest": largest, "bound": bound}
+    return {row.id: row for row in sql.rows(statements.CONTENTS, given)}
 
 
 def attachments(message_ids: Iterable[UUID]) -> dict[UUID, list[sql.Row]]:
@@ -342,6 +346,17 @@ def throw_away(found: Sequence[UUID], purge: str, actor: str) -> int:
     """Cancel what was set aside, budgets given back; how many. In the caller's transaction."""
     given = {"ids": list(found), "purge": purge, "actor": actor}
     return int(sql.one(stop_statements.THROW_AWAY, given).n)
+
+
+def conclude(reasons: Mapping[UUID, str], verdict: str, actor: str, note: str) -> list[sql.Row]:
+    """Release, refuse or lapse these held deliveries as was decided; those that moved. In the caller's transaction.
+
+    ``reasons``: why its recipient may not be mailed now, or nothing. What may not go now stays held and is not in it.
+    """
+    given = {"ids": list(reasons), "reasons": list(reasons.values()), "verdict": verdict}
+    moved = sql.rows(held_statements.CONCLUDE, given | {"actor": actor, "note": note})
+    _wake([row for row in moved if row.status == "queued"])
+    return moved
 
 
 def tally_waiting() -> int:

@@ -39,8 +39,10 @@ class Decision(_Out):
 
 
 class Wait(_Out):
-    p50: int
-    p90: int
+    """Seconds until half, and nine tenths, of what asks people now would be decided; null where nobody knows."""
+
+    p50: int | None
+    p90: int | None
 
 
 class Approval(_Out):
@@ -208,12 +210,30 @@ class Foreseen(Decision):
     verdict: Literal["release", "hold", "refuse"]  # type: ignore[assignment]
 
 
+class RuleSays(_Out):
+    rule: str
+    verdict: Literal["release", "hold", "refuse"]
+    code: str | None
+    detail: str | None
+
+
+class Cluster(_Out):
+    people: int = Field(
+        description="Who would have nearly the same content, this message's recipients among them."
+    )
+
+
 class Preflight(_Out):
     """What would happen now; nothing was written or reserved."""
 
     status: int = Field(description="The status a post would be answered with.")
     decision: Foreseen
     problem: Problem | None = Field(description="The refusal a post would meet.")
+    rules: list[RuleSays] = Field(description="What each rule says by itself, in their order.")
+    cluster: Cluster | None = Field(description="The content that it is nearly the same as.")
+    projected_wait_seconds: int | None = Field(
+        description="Until half of what asks people now would be decided; null where nobody knows."
+    )
     expires_at: AwareDatetime | None
     forecast_at: AwareDatetime | None = Field(description="When the last recipient would be through.")
     deliveries: list[ForecastTo]

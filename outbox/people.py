@@ -21,6 +21,7 @@ EDITED: Final = (
     "outbox.apikey",
     "outbox.organisation",
     "outbox.endpoint",
+    "outbox.policy",
     "reputation.stream",
     "reputation.sendingdomain",
     "reputation.organisationaldomain",
@@ -36,11 +37,12 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "reputation.numbers": ("add", "change"),
         "reputation.switch": ("export",),
         "outbox.uncertain": ("settle",),
+        "outbox.approval": ("decide",),
         **dict.fromkeys(
             ("reputation.providersuffix", "reputation.providerlimit"), ("add", "change", "delete")
         ),
     },
-    "reviewers": {},
+    "reviewers": {"outbox.approval": ("decide",)},
     "responders": {
         "reputation.switch": ("trip", "resume", "purge", "export"),
         "outbox.apikey": ("change",),  # whose keys they revoke beside a stop

@@ -27,7 +27,7 @@ _PARAGRAPHS = frozenset(
 _LINKS = ("http://", "https://", "mailto:", "tel:")
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
     """Text between tags (`tag` empty), or a tag with its raw attributes; closing ones start with a slash."""
 
     tag: str
@@ -44,7 +44,7 @@ def text_from_html(html: str) -> str:
     link: str | None = None
     link_start = 0
     begun = False
-    for tag, text in _pieces(html):
+    for tag, text in pieces(html):
         if not tag:
             piece = " ".join(f".{unescape(text)}.".split())[1:-1]
             begun = begun or (not piece.isspace() and bool(piece))
@@ -59,11 +59,11 @@ def text_from_html(html: str) -> str:
     return _tidy("".join(out))
 
 
-def _pieces(html: str) -> Iterator[_Piece]:
+def pieces(html: str) -> Iterator[Piece]:
     """Text and tags in order; nothing of comments and hidden elements."""
     at = 0
     while opening := _OPENING.search(html, at):
-        yield _Piece("", html[at : opening.start()])
+        yield Piece("", html[at : opening.start()])
         found = None if opening[0] == "<!--" else _TAG.match(html, opening.start())
         if found is None:
             at = _after(html, "-->", opening.end()) if opening[0] == "<!--" else len(html)
@@ -72,8 +72,8 @@ def _pieces(html: str) -> Iterator[_Piece]:
         name = found[1].lower()
         if name in _HIDDEN and html[found.start() + 1] != "/":
             at = _after_element(html, name, at)
-        yield _Piece(f"/{name}" if html[found.start() + 1] == "/" else name, found[2])
-    yield _Piece("", html[at:])
+        yield Piece(f"/{name}" if html[found.start() + 1] == "/" else name, found[2])
+    yield Piece("", html[at:])
 
 
 def _after(html: str, end: str, at: int) -> int:

@@ -1,78 +1,100 @@
 """May this be sent: release, hold or refuse. Pure rules over a draft and the facts, in one ordered list.
 
 A rule sees what it needs and answers with a verdict or nothing; the first refusal wins, holds add up. A rule
-reads no clock, no table and no settings, so that yesterday's traffic can be judged again under other rules.
+reads no clock, no table and no settings, so that yesterday's traffic can be judged again under other rules. The rules
+that refuse are here, those that hold in ``holds``; the numbers of both are the stream's ``Policy``.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
-from outbox.limits import Budget, refusal
+from outbox import content_rules, holds, ids
+from outbox.limits import refusal
 from outbox.payloads import Draft
+from outbox.policy_numbers import ONE_TIME_CODE, REMINDER
 from outbox.problems import Problem, Violation
+from outbox.verdicts import PASSING, Facts, Finding, Hold, Rule, Verdict, spoken
 
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the rules may know about a draft at the moment of its judgement."""
-
-    now: datetime
-    stream: str
-    stream_kind: str
-    policy_version: int
-    domain: str | None
-    signed: bool
-    stopped_scope: str | None
-    weak_scope: str | None
-    run_cancelled: bool
-    expires_at: datetime
-    forecast_at: datetime | None  # when the last recipient would be through; None: not within years
-    degraded: bool
-    exempt: bool
-    recipients: int  # who would get a delivery
-    recipients_per_message: int | None
-    budgets: tuple[Budget, ...]
-    suppressed: frozenset[str]  # those of the draft's addresses that may not be mailed
-    test_names: bool  # names under .test exist here: a simulated world
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A reason to wait for a person: a code of the closed list and a sentence for the agent."""
-
-    code: str
-    detail: str
-
-
-Finding = Problem | Hold | None
-Rule = Callable[[Draft, Facts], Finding]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What all rules together say: refused, or held for these reasons, or (with none) released."""
-
-    refusal: Problem | None = None
-    holds: tuple[Hold, ...] = ()
-
-    @property
-    def word(self) -> str:
-        """The verdict in the contract's word."""
-        return "refuse" if self.refusal else "hold" if self.holds else "release"
+__all__ = ["PASSING", "Facts", "Finding", "Hold", "Rule", "Verdict", "duplicates", "judge", "loop", "survey"]
 
 
 def judge(draft: Draft, facts: Facts) -> Verdict:
-    """All rules in order; the first refusal ends it."""
-    holds = []
-    for rule in RULES:
+    """All rules in order; the first refusal ends it. Then, if it is held, whether anybody would look at it in time."""
+    waits = []
+    for rule in _rules(facts).values():
         finding = rule(draft, facts)
         if isinstance(finding, Problem):
             return Verdict(refusal=finding)
         if finding:
-            holds.append(finding)
-    return Verdict(holds=tuple(holds))
+            waits.append(finding)
+    verdict = Verdict(holds=tuple(waits))
+    late = _nobody_in_time(verdict, facts)
+    return Verdict(refusal=late) if late else verdict
+
+
+def survey(draft: Draft, facts: Facts) -> Mapping[str, Finding]:
+    """What each rule says by itself, by its name, in their order: for whoever wants to know all that is in the way."""
+    found = {name: rule(draft, facts) for name, rule in _rules(facts).items()}
+    waits = tuple(each for each in found.values() if isinstance(each, Hold))
+    return {**found, "approval_wait_past_expiry": _nobody_in_time(Verdict(holds=waits), facts)}
+
+
+def duplicates(draft: Draft, facts: Facts) -> frozenset[str]:
+    """Who of a draft's recipients had nearly the same lately, and may not have it again: all their addresses in it."""
+    if not facts.policy.duplicate_hours:
+        return frozenset()
+    people = {
+        mailbox.canonical
+        for mailbox in draft.recipients
+        if mailbox.addr in facts.likeness.earlier and not _may_repeat(draft, mailbox.addr, facts)
+    }
+    everybody = (*draft.to, *draft.cc, *draft.bcc)
+    return frozenset(mailbox.addr for mailbox in everybody if mailbox.canonical in people)
+
+
+def loop(facts: Facts) -> str | None:
+    """Why the run of a draft must be stopped: it writes the same to one person again and again. None if it does not."""
+    bound = facts.policy.loop_repeats
+    if facts.exempt or not bound or not facts.policy.duplicate_hours:
+        return None
+    most = max((each.within_hour for each in facts.likeness.earlier.values()), default=0) + 1
+    return (
+        f"the same person was to get nearly the same message {most} times within an hour"
+        if most >= bound
+        else None
+    )
+
+
+def _may_repeat(draft: Draft, addr: str, facts: Facts) -> bool:
+    """A copy that a person waits for: a one-time code, or a reminder that comes late enough. Never one of a loop."""
+    earlier, policy = facts.likeness.earlier[addr], facts.policy
+    if policy.loop_repeats and earlier.within_hour + 1 >= policy.loop_repeats:
+        return False
+    kinds = {tag["value"] for tag in draft.tags if tag["name"] == "kind"} & set(policy.repeats)
+    if ONE_TIME_CODE in kinds and content_rules.code_in(draft):
+        return True
+    return REMINDER in kinds and facts.now - earlier.at >= timedelta(hours=policy.reminder_hours)
+
+
+def _nobody_in_time(verdict: Verdict, facts: Facts) -> Problem | None:
+    """What would only lapse in a long queue is refused at the door."""
+    wait = facts.projected_wait
+    if (
+        verdict.code in ("", *PASSING)
+        or wait is None
+        or facts.now + timedelta(seconds=wait) < facts.expires_at
+    ):
+        return None
+    return Problem(
+        "approval_wait_past_expiry",
+        f"It has to wait for a person ({verdict.code}), which takes about {spoken(wait)} now, and expires before.",
+        scope=f"stream:{facts.stream}",
+    )
+
+
+def _rules(facts: Facts) -> Mapping[str, Rule]:
+    return ALWAYS if facts.exempt else RULES
 
 
 def lane_is_ready(_draft: Draft, facts: Facts) -> Finding:
@@ -171,36 +193,64 @@ def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
     )
 
 
-def records_are_right(_draft: Draft, facts: Facts) -> Finding:
-    """New mail of a domain whose records broke waits until they are right again: it would be refused, or worse."""
-    if not facts.degraded:
+def content_is_new(draft: Draft, facts: Facts) -> Finding:
+    """Who had nearly the same lately gets nothing, and the others their mail; nobody left, or all or nothing: refused.
+
+    What another agent wrote is not this one's to know: of that only the age is told.
+    """
+    again = duplicates(draft, facts)
+    if not again or (not draft.all_or_nothing and draft.without(again | facts.suppressed).recipients):
         return None
-    return Hold(
-        "recheck", f"The DNS records of {facts.domain} are wrong; it goes on when they are right again."
-    )
+    likeness = facts.likeness.earlier
+    latest = max((likeness[addr] for addr in again if addr in likeness), key=lambda earlier: earlier.at)
+    which = f"as {ids.printed('msg', latest.message_id)}, " if latest.message_id else ""
+    age = spoken((facts.now - latest.at).total_seconds())
+    return Problem("duplicate_content", f"The recipient had nearly the same content {which}{age} ago.")
 
 
-def evidence_is_fine(_draft: Draft, facts: Facts) -> Finding:
-    """What may be going wrong goes on only if a person has looked, or when it has turned out to be nothing."""
-    if facts.weak_scope is None or facts.exempt or facts.stream_kind == "transactional":
-        return None
-    return Hold(
-        "weak_evidence",
-        f"Mail of {facts.weak_scope} may be unwanted or badly addressed; a person looks at it, or it goes on by itself "
-        "when the evidence has passed.",
-    )
+def content_is_harmless(draft: Draft, facts: Facts) -> Finding:
+    """Secrets and what acts by itself leave with nobody's approval: once sent they cannot be taken back."""
+    if facts.policy.refuse_secrets and (words := content_rules.secret(draft)):
+        return Problem("content_refused", f"The message holds {words}; take it out.")
+    if facts.policy.content_lint and (words := content_rules.active(draft)):
+        return Problem("content_refused", f"The HTML holds {words[:60]}; mail shows things and runs nothing.")
+    return None
 
 
-RULES: Final[Sequence[Rule]] = (
-    scope_is_open,
-    lane_is_ready,
-    names_are_of_this_world,
-    run_is_open,
-    sender_is_in_lane,
-    somebody_may_be_mailed,
-    recipients_are_few,
-    budget_is_left,
-    forecast_is_within_its_life,
-    records_are_right,
-    evidence_is_fine,
-)
+# What holds for every agent, also for one that is for trying and loading.
+ALWAYS: Final[Mapping[str, Rule]] = {
+    "stopped": scope_is_open,
+    "lane_not_ready": lane_is_ready,
+    "test_names": names_are_of_this_world,
+    "run_cancelled": run_is_open,
+    "sender_not_in_lane": sender_is_in_lane,
+    "recipient_suppressed": somebody_may_be_mailed,
+    "recheck": holds.records_are_right,
+}
+
+# By the name under which a preflight shows them; a rule that answers with one code is called so.
+RULES: Final[Mapping[str, Rule]] = {
+    "stopped": scope_is_open,
+    "lane_not_ready": lane_is_ready,
+    "test_names": names_are_of_this_world,
+    "run_cancelled": run_is_open,
+    "sender_not_in_lane": sender_is_in_lane,
+    "recipient_suppressed": somebody_may_be_mailed,
+    "duplicate_content": content_is_new,
+    "recipients_per_message": recipients_are_few,
+    "budget": budget_is_left,
+    "forecast_past_expiry": forecast_is_within_its_life,
+    "content_refused": content_is_harmless,
+    "recheck": holds.records_are_right,
+    "weak_evidence": holds.evidence_is_fine,
+    "policy": holds.everything_is_seen,
+    "first_contact": holds.recipients_are_known,
+    "new_agent": holds.agent_is_known,
+    "run_recipients": holds.run_is_slow,
+    "cluster_size": holds.content_is_of_few,
+    "attachment_type": holds.attachments_are_of_the_list,
+    "lookalike_domain": holds.names_are_their_own,
+    "content_lint": holds.words_are_finished,
+    "link_mismatch": holds.links_say_where_they_lead,
+    "quiet_hours": holds.people_are_awake,
+}

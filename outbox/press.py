@@ -8,7 +8,7 @@ Keys are the ones active now; what lies below our signatures is the same at ever
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, cast
@@ -18,6 +18,7 @@ from django.conf import settings
 
 from outbox import esp_marks, ledger, unsubscribes, verp
 from outbox.addresses import Mailbox
+from outbox.binding import Bond
 from outbox.compose import Attachment, Composed, Content, check, compose, for_delivery
 from outbox.delivery import Envelope, Places, Route, Security
 from outbox.footers import Footer
@@ -51,6 +52,7 @@ class Sheet:
     """One message, composed once for all its recipients in a claim that have the same footer: none, or their own."""
 
     content: Content
+    bond: Bond | None = None  # what a person saw of it, where it was held
     _footer: Footer | None = None
     _composed: Composed | None = None
     _body_hash: bytes = b""
@@ -88,7 +90,7 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
     """Everything these deliveries need, read set by set; heavy content is left for ``load``."""
     if not claimed:
         return []
-    sheets = _sheets({one.message_id for one in claimed}, HEAVY)
+    sheets = _sheets({one.message_id for one in claimed}, HEAVY, bound=not all(one.exempt for one in claimed))
     found = standings(sorted({one.domain_id for one in claimed}))
     signers = _signers(found)
     routes = {domain: route for domain, place in found.items() if (route := _usable_route(place))}
@@ -141,6 +143,7 @@ def envelope(job: Job) -> Envelope:
 
     Raises:
         Unwanted: the recipient left, complained or is gone since the message was accepted.
+        Changed, Outdated: a person approved something else, or under another policy.
         NotReady: there is no usable key, or the domain is disabled.
         ComposeMismatch, BadText, Unsignable: the content cannot be put on the wire as it was accepted.
     """
@@ -149,6 +152,8 @@ def envelope(job: Job) -> Envelope:
     if job.sheet is None or job.standing is None or job.route is None or not job.signers:
         raise NotReady(f"the lane of {job.claimed.id} cannot sign")
     claimed, standing = job.claimed, job.standing
+    if job.sheet.bond:
+        job.sheet.bond.check(job.sheet.content, claimed.recipient)
     token = verp.make_token(claimed.id, (claimed.expires_at + TESTIMONY).date(), _verp_key())
     way_out = _way_out(claimed, standing)
     composed, body_hash = job.sheet.composed(way_out.footer if way_out else None)
@@ -188,10 +193,23 @@ def _way_out(claimed: Claimed, standing: Standing) -> WayOut | None:
     return WayOut(footer, unsubscribes.headers(token, base, standing.domain))
 
 
-def _sheets(message_ids: Set[UUID], largest: int) -> dict[UUID, Sheet]:
-    contents = ledger.contents(message_ids, largest)
-    parts = ledger.attachments([key for key, row in contents.items() if row.attachment_count])
-    return {key: Sheet(_content(row, parts.get(key, ()))) for key, row in contents.items()}
+def contents(message_ids: Iterable[UUID]) -> dict[UUID, Content]:
+    """The accepted content of these messages, as a worker would compose it."""
+    return {key: sheet.content for key, sheet in _sheets(set(message_ids), ANY_SIZE, bound=False).items()}
+
+
+def _sheets(message_ids: Set[UUID], largest: int, *, bound: bool = True) -> dict[UUID, Sheet]:
+    found = ledger.contents(message_ids, largest, bound=bound)
+    parts = ledger.attachments([key for key, row in found.items() if row.attachment_count])
+    return {key: Sheet(_content(row, parts.get(key, ())), _bond(row)) for key, row in found.items()}
+
+
+def _bond(row: Any) -> Bond | None:
+    if row.digest is None:
+        return None
+    return Bond(
+        bytes(row.digest), tuple(row.recipients), row.judged_under, row.approved_under, row.policy_version
+    )
 
 
 def _feedback_id(agent: str, standing: Standing) -> str:

@@ -83,9 +83,19 @@ SELECT extract(epoch FROM min(at) - ao_now())::float8 AS seconds FROM (
 ) AS soonest
 """
 
+# With what was approved of each, where it was held: the last that a person decided. Where all agents are exempt
+# (``bound``) nothing is looked up.
 CONTENTS: Final[LiteralString] = """
-SELECT id, header_id, created_at, expires_at, sender, addressing, subject, text, html, headers, attachment_count
-FROM outbox_message WHERE id = ANY(%s) AND size <= %s
+SELECT m.id, m.header_id, m.created_at, m.expires_at, m.sender, m.addressing, m.subject, m.text, m.html, m.headers,
+       m.attachment_count, h.digest, h.approved_under, h.policy_version,
+       CASE WHEN h.digest IS NOT NULL THEN m.addresses END AS recipients,
+       CASE WHEN h.digest IS NOT NULL THEN (m.decision ->> 'policy_version')::int END AS judged_under
+FROM outbox_message AS m LEFT JOIN LATERAL (
+    SELECT h.digest, c.policy_version AS approved_under, s.policy_version
+    FROM outbox_held AS h JOIN outbox_approval AS a ON a.id = h.approval_id
+    JOIN reputation_stream AS s ON s.id = a.stream_id LEFT JOIN outbox_decision AS c ON c.id = h.decision_id
+    WHERE %(bound)s AND h.message_id = m.id ORDER BY h.decision_id DESC NULLS LAST LIMIT 1) AS h ON true
+WHERE m.id = ANY(%(ids)s) AND m.size <= %(largest)s
 """
 
 ATTACHMENTS: Final[LiteralString] = """
@@ -440,8 +450,9 @@ WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
 """
 
 # What waited for a domain's records, or for better evidence, is judged again by the claim like any other. Mail that
-# waited for both is held for the first; weak evidence holds nothing transactional, and nothing of an exempt agent. A
-# resume forgets what was weak: what was held for it waits behind the glass, and else for those that go first.
+# waited for both is held for the first; what a person has other reasons to look at goes by no evidence. Weak evidence
+# holds nothing transactional, and nothing of an exempt agent. A resume forgets what was weak: what was held for it
+# waits behind the glass, and else for those that go first.
 RELEASE_RECHECKED: Final[LiteralString] = """
 WITH found AS (
     SELECT d.id, d.code, (SELECT max(r.opened_at) FROM reputation_reopening AS r
@@ -452,6 +463,9 @@ WITH found AS (
     JOIN outbox_agent AS a ON a.id = l.agent_id
     WHERE d.status = 'held' AND d.code IN ('recheck', 'weak_evidence')
       AND (d.code <> 'recheck' OR s.state = 'verified')
+      AND (d.code <> 'weak_evidence' OR NOT EXISTS (
+          SELECT FROM outbox_message AS m, jsonb_array_elements(m.decision -> 'reasons') AS r
+          WHERE m.id = d.message_id AND r ->> 'code' NOT IN ('recheck', 'weak_evidence')))
       AND (a.exempt OR t.kind = 'transactional' OR NOT EXISTS (
           SELECT FROM reputation_watch AS w WHERE w.weak_since IS NOT NULL AND w.scope = ANY (l.scopes)))
       AND (l.tier = 0 OR NOT EXISTS (

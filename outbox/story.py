@@ -167,9 +167,10 @@ def _deliveries(messages: Iterable[UUID]) -> defaultdict[UUID, list[sql.Row]]:
 
 def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
     decision = sql.loads(row.decision)
+    status = message_status([Status(each.status) for each in deliveries])
     accepted = Accepted(
         id=row.id,
-        status=str(message_status([Status(each.status) for each in deliveries])),
+        status=str(status),
         created_at=row.created_at,
         header_id=row.header_id,
         stream=row.stream,
@@ -182,6 +183,7 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
         budget={},
         scheduled_at=row.scheduled_at,
         expires_at=row.expires_at,
+        approval=decision.get("approval") if status is Status.HELD else None,
     )
     body = accepted_body(accepted)
     body["version"] = row.version

@@ -6,6 +6,7 @@ from outbox import (
     answers,
     audit,
     budgets,
+    duplicates,
     house,
     knocks,
     ledger,
@@ -13,6 +14,7 @@ from outbox import (
     quarantine,
     recheck,
     relayed,
+    releasing,
     webhooks,
     worker,
 )
@@ -46,6 +48,12 @@ def reopen() -> None:
     purging.tend()
 
 
+@shared_task(name="outbox.decide")  # type: ignore[untyped-decorator]
+def decide() -> None:
+    """Carry out what people decided about held mail; lapse what nobody did."""
+    releasing.tend()
+
+
 @shared_task(name="outbox.judge")  # type: ignore[untyped-decorator]
 def judge() -> None:
     """Judge what nobody has judged yet, close what is proven, let go what waited for better evidence."""
@@ -61,9 +69,10 @@ def rouse() -> None:
 
 @shared_task(name="outbox.keep_house")  # type: ignore[untyped-decorator]
 def keep_house() -> None:
-    """Forget old answers and what was quarantined, make the partitions of the months to come."""
+    """Forget old answers, prints and what was quarantined, make the partitions of the months to come."""
     answers.forget()
     budgets.forget()
+    duplicates.forget()
     quarantine.forget()
     relayed.forget()
     house.forget_sessions()
@@ -71,6 +80,7 @@ def keep_house() -> None:
     house.make_partitions()
     webhooks.forget()
     judging.forget()
+    releasing.forget()
 
 
 @shared_task(name="outbox.verify_domain")  # type: ignore[untyped-decorator]

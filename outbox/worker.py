@@ -26,7 +26,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import Error
 
-from outbox import alarm, ledger, press
+from outbox import alarm, ledger, press, releasing
 from outbox.crashpoints import reached
 from outbox.delivery import Envelope, Limits, SmtpTransport
 from outbox.dispatch import Pipeline
@@ -335,6 +335,7 @@ def _rounds(rouse: bool) -> None:
     ledger.expire()
     ledger.resend_uncertain()
     reopening.close_unconfirmed()
+    releasing.tend()
     if rouse:
         ledger.rouse()
         ledger.release_rechecked()

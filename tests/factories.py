@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from outbox import keys
-from outbox.models import Agent, ApiKey
+from outbox import keys, policy_numbers
+from outbox.models import Agent, ApiKey, Policy
+from outbox.policy_numbers import LENIENT
 from reputation.models import OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
 
 
@@ -12,8 +13,17 @@ def organisation(name: str = "acme.test", use: str = "agents") -> Organisational
     return OrganisationalDomain.objects.get_or_create(name=name, defaults={"use": use, "preset": "none"})[0]
 
 
-def stream(name: str = "agents-support", domain: str = "agents.acme.test", kind: str = "agents") -> Stream:
-    """A stream that can send: a domain, a route and a key to sign with."""
+def stream(
+    name: str = "agents-support",
+    domain: str = "agents.acme.test",
+    kind: str = "agents",
+    *,
+    policy: policy_numbers.Policy | None = LENIENT,
+) -> Stream:
+    """A stream that can send: a domain, a route and a key to sign with.
+
+    Its policy holds and compares nothing, unless one is given; None is what the product comes with.
+    """
     made, new = Stream.objects.get_or_create(name=name, defaults={"kind": kind})
     if new:
         route, _ = Route.objects.get_or_create(
@@ -36,6 +46,9 @@ def stream(name: str = "agents-support", domain: str = "agents.acme.test", kind:
             public_record="",
             state="active",
         )
+        if policy is not None:
+            numbers = policy_numbers.stored(policy)
+            Policy.objects.create(stream=made, version=made.policy_version, numbers=numbers, who="tests")
     return made
 
 

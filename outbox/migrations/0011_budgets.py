@@ -92,7 +92,7 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("outbox", "0007_roles"), ("reputation", "0004_limits")]
+    dependencies = [("outbox", "0010_approvals"), ("reputation", "0005_limits")]
 
     operations = [
         migrations.AddField(

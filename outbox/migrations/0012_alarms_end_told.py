@@ -10,7 +10,7 @@ def told(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("outbox", "0007_roles")]
+    dependencies = [("outbox", "0011_budgets")]
 
     operations = [
         migrations.AddField(

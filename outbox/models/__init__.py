@@ -7,6 +7,8 @@ migration writes their SQL) and carry no database foreign keys: a partition can 
 """
 
 from outbox.models.agents import Agent, ApiKey, Budget, Organisation, Run, RunDomain
+from outbox.models.approving import Approval, Decision, Held
+from outbox.models.likeness import Band, Cluster, ClusterCount, Print
 from outbox.models.messages import (
     Answer,
     Attachment,
@@ -18,6 +20,7 @@ from outbox.models.messages import (
     Session,
     Uncertain,
 )
+from outbox.models.policing import Contact, Policy
 from outbox.models.returned import Quarantine, ReturnCount, Signal
 from outbox.models.second_factor import Phone
 from outbox.models.watching import Alarm, Audit, AuditLook, Drill, RefusedPosts, SeenEvent, Vigil
@@ -28,20 +31,29 @@ __all__ = [
     "Alarm",
     "Answer",
     "ApiKey",
+    "Approval",
     "Attachment",
     "Attempt",
     "Audit",
     "AuditLook",
+    "Band",
     "Budget",
+    "Cluster",
+    "ClusterCount",
+    "Contact",
+    "Decision",
     "Delivery",
     "Drill",
     "Endpoint",
     "Event",
+    "Held",
     "Lane",
     "Message",
     "Notice",
-    "Phone",
     "Organisation",
+    "Phone",
+    "Policy",
+    "Print",
     "Quarantine",
     "RefusedPosts",
     "ReturnCount",

@@ -5,7 +5,7 @@ from typing import Final
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from outbox.limits import Kind
@@ -134,6 +134,10 @@ class Run(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["agent", "name"], name="run_names_are_unique_per_agent")
+        ]
+        indexes = [
+            # facts: the newest runs of a tree, by its root
+            models.Index(F("agent"), F("lineage__0"), F("id").desc(), name="run_of_tree")
         ]
 
     def __str__(self) -> str:

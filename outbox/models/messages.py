@@ -233,6 +233,12 @@ class Delivery(models.Model):
                 condition=Q(status="held", code__in=["recheck", "weak_evidence"]),
                 name="delivery_rechecked",
             ),
+            # ask: what came back to wait for a person after it had been accepted
+            models.Index(
+                fields=["id"],
+                condition=Q(status="held", code__in=["content_changed", "policy", "poison"]),
+                name="delivery_unasked",
+            ),
             # resend: uncertain ones whose stream says so
             models.Index(
                 fields=["next_attempt_at"], condition=Q(status="uncertain"), name="delivery_uncertain"

@@ -87,6 +87,12 @@ class Stream(models.Model):
         help_text="Of all its agents together on behalf of one principal in a UTC day; empty: no limit. Not in "
         "transactional streams.",
     )
+    second_person_above = models.PositiveIntegerField(
+        default=200, help_text="A release to more recipients than this needs two people."
+    )
+    owner_may_approve = models.BooleanField(
+        default=False, help_text="Whether the owner of an agent may release what it asked for."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

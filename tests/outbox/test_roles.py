@@ -83,6 +83,7 @@ MODELS: Final[dict[str, Rights]] = {
     "outbox_lane": READ,
     "outbox_message": READ,
     "outbox_notice": READ,
+    "outbox_policy": EDITED,
     "outbox_quarantine": READ,
     "outbox_returncount": READ,
     "outbox_run": READ,

@@ -228,14 +228,17 @@ def _make_queue() -> None:
 
 
 def _seed_stream(name: str) -> dict[str, str]:
-    from outbox import keys
-    from outbox.models import Agent
+    from outbox import keys, policy_numbers
+    from outbox.models import Agent, Policy
     from reputation import signing
     from reputation.models import OrganisationalDomain, Route, SendingDomain, SigningKey, Stream
     from reputation.vault import vault
 
     kind, domain_name, agents = STREAMS[name]
     stream = Stream.objects.create(name=name, kind=kind)
+    # also an agent that is judged by what receivers say sends at once
+    lenient = policy_numbers.stored(policy_numbers.LENIENT)
+    Policy.objects.create(stream=stream, version=stream.policy_version, numbers=lenient, who="walk")
     route, _ = Route.objects.get_or_create(
         name="direct", defaults={"ehlo": f"out.{ORGANISATION}", "preset": "none"}
     )

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("reputation", "0003_suppressed")]
+    dependencies = [("reputation", "0004_second_person")]
 
     operations = [
         migrations.AddField(
