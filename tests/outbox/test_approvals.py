@@ -208,6 +208,8 @@ def test_a_refusal_ends_it_with_a_reason_and_gives_the_budget_back(
     messages = held(live_db, ada, *many(2))
     ask(live_db, "INSERT INTO outbox_budget (kind, key, opens_at, used) SELECT 'agent_day', agent_id::text, "
         "date_trunc('day', created_at, 'UTC'), 9 FROM outbox_message LIMIT 1")  # fmt: skip
+    ask(live_db, "UPDATE outbox_message SET charged = jsonb_build_array(jsonb_build_array('agent_day', agent_id::text, "
+        "date_trunc('day', created_at, 'UTC'), 1))")  # fmt: skip
     with pytest.raises(ValueError, match="why"):
         deciding.refuse(shown(), rita, " ")
     deciding.refuse(shown(), rita, "Grace has asked us not to.")

@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.core.cache.backends import base, locmem
 
-from outbox import knocks, probing
+from outbox import counting, probing
 from outbox.models import Agent, Delivery, RefusedPosts
 from tests import factories
 from tests.outbox.test_api import Caller, refused
@@ -18,15 +18,6 @@ from tests.outbox.test_api import Caller, refused
 pytestmark = pytest.mark.usefixtures("live_db")
 
 FOREIGN = {"from": "ada@elsewhere.example"}  # sender_not_in_lane: when_changed
-
-
-@pytest.fixture(autouse=True)
-def tally(monkeypatch: pytest.MonkeyPatch) -> knocks.Tally:
-    """Numbers that no thread writes into the next test."""
-    monkeypatch.setattr(knocks.Tally, "_write_on", lambda self: None)
-    made = knocks.Tally()
-    monkeypatch.setattr(knocks, "_tally", lambda: made)
-    return made
 
 
 @pytest.fixture
@@ -73,12 +64,12 @@ def test_after_ten_of_one_refusal_the_run_waits_and_other_runs_do_not(ada: Calle
     assert ada.post().status_code == 202
 
 
-def test_whoever_is_not_heard_still_knocks(ada: Caller, tally: knocks.Tally) -> None:
+def test_whoever_is_not_heard_still_knocks(ada: Caller) -> None:
     probe(ada)
     ada.post()
     item = {"to": "q@example.org", "subject": "Hi", "text": "Hi"}
     ada("POST", "/v1/messages/batch", {"messages": [item] * 3})
-    tally.write()
+    counting.write()
     assert dict(RefusedPosts.objects.values_list("code", "posts")) == {"probing": 4}
 
 
