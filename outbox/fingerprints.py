@@ -35,7 +35,7 @@ LONG: Final = 4  # letters of a word that counts by itself
 ALIKE: Final = 0.40
 ALIKE_SHORT: Final = 0.55
 HELD: Final = 0.4
-TELLING: Final = 8  # bins: what a few own words have in common with a long thread is chance
+TELLING: Final = 3  # bins: what a few own words have in common with a long thread is chance
 SHORT: Final = (24, 64)  # bins taken by either: short up to here, and long from there on
 
 _BITS: Final = (1 << 64) - 1
