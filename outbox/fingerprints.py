@@ -99,7 +99,8 @@ def print_of(
     mark = hashlib.blake2b(b"".join(contents), digest_size=8).digest() if contents else b""
     if not words.own:
         return Print(1, _number(mark), (), bytes(BINS), mark) if mark else BLANK
-    known = {word: _mixed(crc32(word.encode("utf-8", "replace"))) for word in {*words.own, *words.whole}}
+    said = {*words.own, *words.whole}
+    known = {word: crc32(word.encode("utf-8", "replace")) * _ODD[0] & _BITS for word in said}
     hashes = [known[word] for word in words.own]
     exact = hashlib.blake2b(" ".join(words.own).encode("utf-8", "replace"), digest_size=8).digest()
     sketch, bands = _sketch(_features(words.own, known)), _bands(hashes)
@@ -157,36 +158,25 @@ def _features(words: list[str], known: Mapping[str, int]) -> list[int]:
     """Neighbouring words and longer words, hashed; of a single short word, that one."""
     hashes = [known[word] for word in words]
     long = [known[word] for word in dict.fromkeys(words) if len(word) >= LONG]
-    return [*long, *_pairs(hashes)] or hashes
-
-
-def _pairs(hashes: Iterable[int]) -> list[int]:
-    """One hash for every two neighbours."""
-    return [_mixed(left * 3 + right) for left, right in pairwise(hashes)]
+    pairs = [(left * 3 + right) * _ODD[1] & _BITS for left, right in pairwise(hashes)]
+    return [*long, *pairs] or hashes
 
 
 def _bands(hashes: list[int]) -> tuple[int, ...]:
     """The smallest hashes of triples: two texts with a third of their triples in common share most of these."""
     triples = {
-        (left * _ODD[1] ^ middle * _ODD[2] ^ right * 5) & _BITS
+        (left * _ODD[1] ^ middle * _ODD[2] ^ right) & _BITS
         for left, middle, right in zip(hashes, hashes[1:], hashes[2:], strict=False)
     }
-    return tuple(map(_signed, sorted(map(_mixed, triples))[:BANDS]))
+    return tuple(map(_signed, sorted(triples)[:BANDS]))
 
 
 def _sketch(features: Iterable[int]) -> bytes:
     """One byte for each bin: of its smallest hash, never 0 unless it is empty."""
     bins = bytearray(BINS)
-    for feature in sorted(features, reverse=True):
+    for feature in sorted(set(features), reverse=True):
         bins[feature >> _BIN_SHIFT] = feature % 255 + 1
     return bytes(bins)
-
-
-def _mixed(number: int) -> int:
-    """64 bits, each of which depends on all of the number's (the finaliser of SplitMix64, shortened)."""
-    number = number * _ODD[0] & _BITS
-    number = (number ^ number >> 29) * _ODD[1] & _BITS
-    return number ^ number >> 32
 
 
 def _number(digest: bytes) -> int:

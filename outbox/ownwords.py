@@ -23,9 +23,9 @@ _LONG_BLOCK: Final = 1_000  # characters; longer ones are not all boilerplate
 
 _QUOTE_TAGS: Final = re.compile(r"<(/?)blockquote\b[^>]*+>", re.IGNORECASE)
 _QUOTE_BEGINS: Final = re.compile(
-    r"""<(?:div|hr|span)\b[^>]*?(?:gmail_quote|divRplyFwdMsg|appendonsend|stopSpelling|yahoo_quoted|moz-cite-prefix)"""
+    r"""<(?:div|hr|span)\b[^>]{0,200}?(?:gmail_quote|divRplyFwdMsg|appendonsend|stopSpelling|yahoo_quoted|moz-cite-prefix)"""
 )
-_IMAGE: Final = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_IMAGE: Final = re.compile(r"""<img\b[^>]{0,500}?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 # All on folded text. A thread's head: "On Monday Ada wrote:", Outlook's block of headers, a line that announces it.
 _THREAD: Final = re.compile(

@@ -45,8 +45,8 @@ THREAD = """
 On Mon, 23 Nov 2026 at 09:12, Grace Hopper <grace@example.org> wrote:
 > Dear all, the container from Rotterdam is late again and the customer is asking when the goods will be on the shelf.
 > I have told them Friday, but customs says that two of the papers are missing, the certificate of origin and the
-> packing list. Could somebody at your end find out who has them and send me copies by tomorrow at noon? Without them we pay for
-> another week in the harbour, which comes to four thousand euros and a very angry shop.
+> packing list. Could somebody at your end find out who has them and send me copies by tomorrow at noon? Without them
+> we pay for another week in the harbour, which comes to four thousand euros and a very angry shop.
 """
 SHORT = (
     "The certificate is with our broker in Rotterdam, I have asked him to mail it.",
@@ -240,10 +240,12 @@ def test_a_sketch_estimates_what_two_texts_have_in_common() -> None:
         "best regards,\n" * 7_000,
         "reset your password ://" * 4_000,
         ("unsubscribe" + " " * 30) * 2_500,
+        "<div gmail " * 9_000,
+        "<img a " * 14_000,
     ],
 )
 def test_no_text_takes_long(text: str) -> None:
-    for html in (None, f"<p>{text}</p>", f"<blockquote>{text}", f"<img src={text}"):
+    for html in (None, f"<p>{text}</p>", f"<blockquote>{text}", f"<img src={text}", f"<div><img {text}"):
         began = time.process_time()
         print_of(text, text, html, [text])
         is_one_time_code(text, text)
