@@ -27,13 +27,15 @@ from outbox.ownwords import words_of
 
 BINS: Final = 256
 BANDS: Final = 24
+OWN_BANDS: Final = 16  # of them, where all words are more than the own ones
 LONG: Final = 4  # letters of a word that counts by itself
-MANY: Final = 20_000  # words beyond which nothing is looked at
 
 # Alike from here on: copies that had a tenth of their words exchanged, each another tenth, have 0.47 in common; unlike
 # mail of the same people below 0.35. Short texts have to agree in more, or one number would not tell two apart.
 ALIKE: Final = 0.40
 ALIKE_SHORT: Final = 0.55
+HELD: Final = 0.4
+TELLING: Final = 3  # bins: what a few own words have in common with a long thread is chance
 SHORT: Final = (24, 64)  # bins taken by either: short up to here, and long from there on
 
 _BITS: Final = (1 << 64) - 1
@@ -43,8 +45,9 @@ _BIN_SHIFT: Final = 64 - (BINS.bit_length() - 1)
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """A message's words: ``sketch`` of ``BINS`` bytes, ``bands`` and ``exact`` as signed 64-bit numbers for an index.
+    """A message's words: ``sketch`` as ``alike`` reads it, ``bands`` and ``exact`` signed 64-bit numbers for an index.
 
+    The sketch has ``BINS`` bytes for the own words, and as many for all of them where that is more.
     ``enclosed`` identifies its attachments (empty without any). Without ``words`` there is nothing to compare.
     """
 
@@ -91,30 +94,55 @@ def print_of(
 
     ``names`` are its recipients' display names and local parts, ``enclosed`` the contents of its attachments.
     """
-    words = [word for part in words_of(subject, text, html, names) for word in part][:MANY]
+    words = words_of(subject, text, html, names)
     contents = sorted(hashlib.blake2b(content, digest_size=8).digest() for content in enclosed)
     mark = hashlib.blake2b(b"".join(contents), digest_size=8).digest() if contents else b""
-    if not words:
-        return BLANK if not mark else Print(1, _signed(int.from_bytes(mark)), (), _sketch([]), mark)
-    known = {word: _mixed(crc32(word.encode("utf-8", "replace"))) for word in words}
-    hashes = [known[word] for word in words]
-    exact = hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest()
-    long = [known[word] for word in known if len(word) >= LONG]
-    features = [*long, *_pairs(hashes)] or hashes
-    return Print(len(words), _signed(int.from_bytes(exact)), _bands(hashes), _sketch(features), mark)
-
-
-def similarity(one: bytes, other: bytes) -> float:
-    """The share of two sketches' features that both have, between 0 and 1."""
-    return _compared(one, other)[0]
+    if not words.own:
+        return Print(1, _number(mark), (), bytes(BINS), mark) if mark else BLANK
+    said = {*words.own, *words.whole}
+    known = {word: crc32(word.encode("utf-8", "replace")) * _ODD[0] & _BITS for word in said}
+    hashes = [known[word] for word in words.own]
+    exact = hashlib.blake2b(" ".join(words.own).encode("utf-8", "replace"), digest_size=8).digest()
+    sketch, bands = _sketch(_features(words.own, known)), _bands(hashes)
+    if words.whole is not words.own:
+        sketch += _sketch(_features(words.whole, known))
+        more = _bands([known[word] for word in words.whole])[: BANDS - OWN_BANDS]
+        bands = (*bands[:OWN_BANDS], *(band for band in more if band not in bands[:OWN_BANDS]))
+    return Print(len(words.own), _number(exact), bands, sketch, mark)
 
 
 def alike(one: bytes, other: bytes) -> float:
-    """Their similarity if the two say the same, else 0."""
+    """How much two sketches have in common if they say the same, else 0; between 0 and 1.
+
+    Own words decide. Where a thread or footer was recognised below one message and not below the other, all words do,
+    as far as they hold the other's own words too: a footer alone, or a thread that quotes the other, does not.
+    """
+    if share := _agreed(one[:BINS], other[:BINS]):
+        return share
+    if len(one) == len(other) == BINS:
+        return 0.0
+    share = _agreed(one[-BINS:], other[-BINS:])
+    return share if share and _holds(one, other) and _holds(other, one) else 0.0
+
+
+def similarity(one: bytes, other: bytes) -> float:
+    """The share of their features that two sketches of ``BINS`` bytes have in common."""
+    return _compared(one, other)[0]
+
+
+def _agreed(one: bytes, other: bytes) -> float:
     share, taken = _compared(one, other)
     low, high = SHORT
     short = max(0.0, min(1.0, (high - taken) / (high - low)))
     return share if share >= ALIKE + short * (ALIKE_SHORT - ALIKE) else 0.0
+
+
+def _holds(one: bytes, other: bytes) -> bool:
+    """Whether all words of one hold the other's own words about as well as the other itself does."""
+    if len(other) == BINS:
+        return True
+    share, taken = _compared(other[:BINS], other[BINS:])
+    return share * taken >= TELLING and similarity(other[:BINS], one[-BINS:]) >= HELD * share
 
 
 def _compared(one: bytes, other: bytes) -> tuple[float, int]:
@@ -126,33 +154,33 @@ def _compared(one: bytes, other: bytes) -> tuple[float, int]:
     return (same / taken if taken else float(one == other)), taken
 
 
-def _pairs(hashes: Iterable[int]) -> list[int]:
-    """One hash for every two neighbours."""
-    return [_mixed(left * 3 + right) for left, right in pairwise(hashes)]
+def _features(words: list[str], known: Mapping[str, int]) -> list[int]:
+    """Neighbouring words and longer words, hashed; of a single short word, that one."""
+    hashes = [known[word] for word in words]
+    long = [known[word] for word in dict.fromkeys(words) if len(word) >= LONG]
+    pairs = [(left * 3 + right) * _ODD[1] & _BITS for left, right in pairwise(hashes)]
+    return [*long, *pairs] or hashes
 
 
 def _bands(hashes: list[int]) -> tuple[int, ...]:
     """The smallest hashes of triples: two texts with a third of their triples in common share most of these."""
     triples = {
-        (left * _ODD[1] ^ middle * _ODD[2] ^ right * 5) & _BITS
+        (left * _ODD[1] ^ middle * _ODD[2] ^ right) & _BITS
         for left, middle, right in zip(hashes, hashes[1:], hashes[2:], strict=False)
     }
-    return tuple(map(_signed, sorted(map(_mixed, triples))[:BANDS]))
+    return tuple(map(_signed, sorted(triples)[:BANDS]))
 
 
 def _sketch(features: Iterable[int]) -> bytes:
     """One byte for each bin: of its smallest hash, never 0 unless it is empty."""
     bins = bytearray(BINS)
-    for feature in sorted(features, reverse=True):
+    for feature in sorted(set(features), reverse=True):
         bins[feature >> _BIN_SHIFT] = feature % 255 + 1
     return bytes(bins)
 
 
-def _mixed(number: int) -> int:
-    """64 bits, each of which depends on all of the number's (the finaliser of SplitMix64, shortened)."""
-    number = number * _ODD[0] & _BITS
-    number = (number ^ number >> 29) * _ODD[1] & _BITS
-    return number ^ number >> 32
+def _number(digest: bytes) -> int:
+    return _signed(int.from_bytes(digest))
 
 
 def _signed(number: int) -> int:
@@ -180,7 +208,7 @@ CODE_WORDS: Final = 80  # a message that carries a code says little else
 def is_one_time_code(subject: str, text: str) -> bool:
     """Whether a message brings what works once and is asked for again: a code, or a link to sign in or to reset."""
     plain = folded(f"{subject}\n{text[:4000]}")
-    if sum(map(len, words_of(subject, text, None))) > CODE_WORDS:
+    if len(words_of(subject, text, None).own) > CODE_WORDS:
         return False
     if _CODE_WORDS.search(plain) and _CODE.search(plain):
         return True

@@ -7,21 +7,25 @@ same. What would leave nothing is left alone: a message that is all quotation or
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from outbox.folding import folded, skeleton
 from outbox.plaintext import text_from_html
 
 # Beyond this many characters nobody reads; fingerprints of what comes before are enough to know it by.
-READ: Final = 60_000
+READ: Final = 20_000
 MOST_NAMES: Final = 5  # one in so many words may be a name: a display name cannot blank out a text
 _FEW_LINES: Final = 12
+_TAIL: Final = 8  # blocks at the end that may be a footer's
+_LONG_BLOCK: Final = 1_000  # characters; longer ones are not all boilerplate
 
 _QUOTE_TAGS: Final = re.compile(r"<(/?)blockquote\b[^>]*+>", re.IGNORECASE)
 _QUOTE_BEGINS: Final = re.compile(
-    r"""<(?:div|hr|span)\b[^>]*?(?:gmail_quote|divRplyFwdMsg|appendonsend|stopSpelling|yahoo_quoted|moz-cite-prefix)"""
+    r"""<(?:div|hr|span)\b[^>]{0,200}?(?:gmail_quote|divRplyFwdMsg|appendonsend|stopSpelling|yahoo_quoted|moz-cite-prefix)"""
 )
-_IMAGE: Final = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_IMAGE: Final = re.compile(r"""<img\b[^>]{0,500}?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 # All on folded text. A thread's head: "On Monday Ada wrote:", Outlook's block of headers, a line that announces it.
 _THREAD: Final = re.compile(
@@ -46,6 +50,7 @@ _SIGN_OFF: Final = re.compile(
 )
 _RULE: Final = re.compile(r"^[ \t]*(?:[-_=*~#+]{4,}|(?:[-_=*] ){4,})[^\n]{0,20}$", re.MULTILINE)
 _BLOCKS: Final = re.compile(r"\n[ \t]*\n|^[ \t]*[-_=*~#]{4,}[ \t]*$\n?", re.MULTILINE)
+_SENTENCES: Final = re.compile(r"(?<=[.!?])(?=\s)|(?<=\n)")
 _BOILERPLATE: Final = re.compile(
     r"unsubscri|\(un\)subscri|opt[ -]?out|mailing[ -]list|mailman/listinfo|sponsored by|sent from my|abmelden"
     r"|abbestellen"
@@ -81,65 +86,82 @@ _ROLES: Final = frozenset(
 )
 
 
-def words_of(
-    subject: str, text: str, html: str | None, names: Collection[str] = ()
-) -> tuple[list[str], list[str]]:
-    """The subject's own words and the body's, folded, in order.
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Folded words in order: what a message says of its own, and all that stands in it."""
+
+    own: list[str]
+    whole: list[str]
+
+
+def words_of(subject: str, text: str, html: str | None, names: Collection[str] = ()) -> Words:
+    """The words of a message, its subject's first.
 
     ``html`` counts, where it says something, since it is what is shown; ``names`` are the readers' (display names,
     local parts of addresses), which may stand anywhere.
     """
-    own_subject = _words(_RE.sub("", folded(subject[:READ])))
-    body = _words(_own(_body(text, html)))
-    if html and len(body) < 5:
-        body += [
-            word for source in _IMAGE.findall(html[:READ]) for word in _words(_plain_links(source.lower()))
-        ]
-    return _nameless(own_subject, body, _name_words(names))
+    readers = _name_words(names)
+    shown, quoted = _shown(text, html)
+    own_text = _own(shown)
+    own = _words(own_text)
+    heading = _heading(folded(subject[:READ]), answer=bool(own))
+    own = heading + own
+    if html and len(own) < 5:
+        own += [word for source in _IMAGE.findall(html[:READ]) for word in _words(source.lower())]
+    own = _nameless(own, readers)
+    return Words(
+        own, own if own_text == shown and not quoted else _nameless(heading + _words(shown + quoted), readers)
+    )
 
 
-def _body(text: str, html: str | None) -> str:
-    """What is shown, folded."""
+def _heading(subject: str, *, answer: bool) -> list[str]:
+    """A subject's words; of an answer that says anything none, since they are its thread's."""
+    prefix = _RE.match(subject)
+    if prefix is None:
+        return _words(subject)
+    return [] if answer and ":" in prefix[0] else _words(subject[prefix.end() :])
+
+
+def _shown(text: str, html: str | None) -> tuple[str, str]:
+    """What is shown, folded: without and within the page's quotations."""
     if html is not None:
-        shown = folded(text_from_html(_unquoted(html[: 4 * READ]))[:READ])
-        if _WORD.search(shown):
-            return shown
-    return folded(text[:READ]).replace("\r", "")
+        own, quoted = _unquoted(html[: 4 * READ])
+        shown = folded(text_from_html(own)[:READ])
+        if _says_something(shown):
+            return shown, folded(text_from_html(quoted)[:READ]) if quoted else ""
+    return folded(text[:READ]).replace("\r", ""), ""
 
 
-def _unquoted(html: str) -> str:
-    """The page without its quotations; as it is, if there is nothing else."""
-    kept, depth, at = [], 0, 0
+def _unquoted(html: str) -> tuple[str, str]:
+    """The page without its quotations, and they; the page as it is, if there is nothing else."""
+    parts: tuple[list[str], list[str]] = ([], [])
+    depth, at = 0, 0
     for tag in _QUOTE_TAGS.finditer(html):
-        if depth == 0:
-            kept.append(html[at : tag.start()])
+        parts[depth > 0].append(html[at : tag.start()])
         depth = max(depth + (-1 if tag[1] else 1), 0)
         at = tag.end()
-    if depth == 0:
-        kept.append(html[at:])
-    own = " ".join(kept) if at else html
-    begins = _QUOTE_BEGINS.search(own)
-    own = own[: begins.start()] if begins else own
-    return own if own is html or _says_something(text_from_html(own)) else html
+    parts[depth > 0].append(html[at:])
+    own, quoted = (" ".join(each) for each in parts)
+    if begins := _QUOTE_BEGINS.search(own):
+        own, quoted = own[: begins.start()], own[begins.start() :] + quoted
+    return (own, quoted) if not quoted or _says_something(text_from_html(own)) else (html, "")
 
 
 def _own(text: str) -> str:
     """A folded body without greeting, thread, signature and footer."""
-    own = _without_thread(text)
-    own = _without_signature(own)
+    own = _without_signature(_without_thread(text))
     own = _GREETING.sub("", _without_footer(own))
     return own if _says_something(own) else text
 
 
 def _without_thread(text: str) -> str:
-    own = text
-    found = _THREAD.search(own)
-    if found and _says_something(own[: found.start()]):
+    """What is quoted line by line goes, wherever the answers stand; else all below the thread's head."""
+    lines = text.split("\n")
+    own = "\n".join(line for line in lines if not line.lstrip().startswith(">")) if ">" in text else text
+    if len(own) < len(text):
+        own = _THREAD.sub("", own)
+    elif (found := _THREAD.search(own)) and _says_something(_GREETING.sub("", own[: found.start()])):
         own = own[: found.start()]
-    elif found:  # answers below or between what they quote
-        own = own[found.end() :]
-    if "\n>" in own or own.startswith(">"):
-        own = "\n".join(line for line in own.split("\n") if not line.lstrip().startswith(">"))
     return own if _says_something(own) else text
 
 
@@ -160,15 +182,17 @@ def _without_signature(text: str) -> str:
 
 
 def _without_footer(text: str) -> str:
-    """Drop the last blocks while they are boilerplate."""
-    ends = [0, *(found.end() for found in _BLOCKS.finditer(text))]
-    end = len(text)
-    for start in reversed(ends):
-        block = text[start:end]
-        if block.strip(" \t\n-_=*~#") and not _BOILERPLATE.search(block):
-            break
-        end = start
-    return text[:end]
+    """Drop what is boilerplate of the last blocks; of a long one, its sentences that are."""
+    ends = [0, *(found.end() for found in _BLOCKS.finditer(text)), len(text)]
+    blocks = [text[start:end] for start, end in pairwise(ends)]
+    kept = [_cleared(block) if _BOILERPLATE.search(block) else block for block in blocks[-_TAIL:]]
+    return "".join((*blocks[:-_TAIL], *kept))
+
+
+def _cleared(block: str) -> str:
+    if len(block) <= _LONG_BLOCK:
+        return "\n\n"
+    return "".join(part for part in _SENTENCES.split(block) if not _BOILERPLATE.search(part))
 
 
 def _says_something(text: str) -> bool:
@@ -196,12 +220,7 @@ def _name_words(names: Iterable[str]) -> set[str]:
     return {word for word in found if len(word) > 1 and not word.isdigit()} - _ROLES
 
 
-def _nameless(subject: list[str], body: list[str], names: Collection[str]) -> tuple[list[str], list[str]]:
-    """Both without names, unless too many would go."""
-    if not names:
-        return subject, body
-    left = [[word for word in each if word not in names] for each in (subject, body)]
-    gone = len(subject) + len(body) - len(left[0]) - len(left[1])
-    return (
-        (left[0], left[1]) if gone * MOST_NAMES <= len(subject) + len(body) + MOST_NAMES else (subject, body)
-    )
+def _nameless(words: list[str], names: Collection[str]) -> list[str]:
+    """Without names, unless too many words would go."""
+    left = [word for word in words if word not in names] if names else words
+    return left if (len(words) - len(left)) * MOST_NAMES <= len(words) + MOST_NAMES else words
