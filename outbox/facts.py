@@ -17,6 +17,25 @@ from reputation import sql, suppression
 # Counted of a tree: its newest runs. One that is renamed again and again is among them; no tree is too large to ask.
 NEWEST_RUNS: Final = 200
 
+# In the order of the trees, so that two batches never wait for each other in a ring.
+TURN: Final[LiteralString] = """
+SELECT pg_advisory_xact_lock(hashtextextended('tree:' || %(agent)s || ':' || root, 20559))
+FROM (SELECT root FROM unnest(%(roots)s::text[]) AS r (root) ORDER BY root) AS r
+"""
+RECENT: Final[LiteralString] = """
+SELECT r.root, coalesce((
+    SELECT sum(cardinality(m.addresses)) FROM (
+        SELECT m.addresses FROM (
+            SELECT t.id FROM outbox_run AS t WHERE t.agent_id = %(agent)s AND t.lineage[1] = r.root
+            ORDER BY t.created_at DESC LIMIT %(newest)s
+        ) AS t CROSS JOIN LATERAL (
+            SELECT m.addresses FROM outbox_message AS m WHERE m.run_id = t.id
+              AND m.id >= ao_uuid_floor(ao_now() - %(minutes)s * interval '1 minute') LIMIT %(most)s
+        ) AS m LIMIT %(most)s
+    ) AS m), 0) AS recipients
+FROM unnest(%(roots)s::text[]) AS r (root)
+"""
+
 # What was opened through the glass is closed to new posts until another person confirms it.
 # The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there. Of an agent
 # that rules do not hold only that is asked: ``judged`` is false, and what history there is stays unread. Nothing is
@@ -191,6 +210,23 @@ def read(
         history,
         frozenset(address for address, mark in people.items() if mark not in history.contacts),
     )
+
+
+def recent_in_turn(agent_id: int, roots: Collection[str], policy: Policy) -> dict[str, int]:
+    """The same count of these trees of runs, by root, once whoever is accepting mail of theirs has committed.
+
+    Holds others of these trees up until the transaction ends: of several at once each counts those before it.
+    """
+    asked = {
+        "agent": agent_id,
+        "roots": list(roots),
+        "newest": NEWEST_RUNS,
+        "minutes": policy.run_minutes,
+        "most": policy.run_recipients + 1,
+    }
+    # a statement of its own: its snapshot must be younger than the lock
+    _, found = sql.together((TURN, asked), (RECENT, asked))
+    return {row.root: int(row.recipients) for row in found}
 
 
 def _history(row: sql.Row) -> History:
