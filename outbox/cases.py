@@ -44,7 +44,7 @@ class Call:
     budgets: Purchase
     likenesses: Likenesses
     projected_wait: float | None
-    recent: Counter[str] = field(default_factory=Counter)
+    recent: Counter[str]  # recipients lately, by the root of their tree of runs
     accepted: int = 0
     loops: dict[str, str] = field(default_factory=dict)
 
@@ -83,15 +83,30 @@ def call_of(
     drafts: Sequence[Draft], caller: Caller, picture: Picture, providers: Mapping[str, str], queue: Queue
 ) -> Call:
     """The call whose place was read already."""
-    place, known = picture.place, picture.known
+    place, known, recent = picture.place, picture.known, Counter(picture.history.recent)
     if caller.exempt:
-        return Call(caller, picture, place, known, providers, queue, Purchase(), Likenesses(), None)
+        return Call(caller, picture, place, known, providers, queue, Purchase(), Likenesses(), None, recent)
     left = (draft.without(picture.suppressed) for draft in drafts)
     purchase = budgets.read(caller.agent_id, (_load_of(draft, place, known) for draft in left))
     wait = approvals.projected_wait(caller.stream_id).p50
-    return Call(
-        caller, picture, place, known, providers, queue, purchase, _likenesses(drafts, caller, picture), wait
-    )
+    likenesses = _likenesses(drafts, caller, picture)
+    return Call(caller, picture, place, known, providers, queue, purchase, likenesses, wait, recent)
+
+
+def wait_for_turn(call: Call, drafts: Iterable[Draft]) -> None:
+    """Count trees of runs anew that may still write to somebody unheld, behind whoever is at it. In a transaction.
+
+    Posts at the same time would not see each other, and any number of them pass the bound. Once a tree is above it
+    nobody waits any more, so that a flood that is held is not slowed down.
+    """
+    policy = call.picture.policy
+    if call.caller.exempt or not policy.run_recipients:
+        return
+    roots = {_root(call, draft) for draft in drafts}
+    near = [root for root in roots if call.recent[root] <= policy.run_recipients]
+    if near:
+        for root, recipients in facts.recent_in_turn(call.caller.agent_id, near, policy).items():
+            call.recent[root] = recipients
 
 
 def judged(call: Call, draft: Draft) -> Case:
@@ -195,7 +210,7 @@ def _facts(call: Call, draft: Draft, left: Draft) -> Facts:
         policy=picture.policy,
         likeness=call.likenesses.of(left),
         first_contacts=picture.strangers,
-        run_recent=picture.history.recent.get(lineage[0], 0) + call.recent[lineage[0]],
+        run_recent=call.recent[lineage[0]],
         accepted_before=picture.history.accepted_before + call.accepted,
         own_domains=picture.history.own_domains,
         projected_wait=call.projected_wait,

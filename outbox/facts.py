@@ -17,9 +17,29 @@ from reputation import sql, suppression
 # Counted of a tree: its newest runs. One that is renamed again and again is among them; no tree is too large to ask.
 NEWEST_RUNS: Final = 200
 
+# In the order of the trees, so that two batches never wait for each other in a ring.
+TURN: Final[LiteralString] = """
+SELECT pg_advisory_xact_lock(hashtextextended('tree:' || %(agent)s || ':' || root, 20559))
+FROM (SELECT root FROM unnest(%(roots)s::text[]) AS r (root) ORDER BY root) AS r
+"""
+RECENT: Final[LiteralString] = """
+SELECT r.root, coalesce((
+    SELECT sum(cardinality(m.addresses)) FROM (
+        SELECT m.addresses FROM (
+            SELECT t.id FROM outbox_run AS t WHERE t.agent_id = %(agent)s AND t.lineage[1] = r.root
+            ORDER BY t.created_at DESC LIMIT %(newest)s
+        ) AS t CROSS JOIN LATERAL (
+            SELECT m.addresses FROM outbox_message AS m WHERE m.run_id = t.id
+              AND m.id >= ao_uuid_floor(ao_now() - %(minutes)s * interval '1 minute') LIMIT %(most)s
+        ) AS m LIMIT %(most)s
+    ) AS m), 0) AS recipients
+FROM unnest(%(roots)s::text[]) AS r (root)
+"""
+
 # What was opened through the glass is closed to new posts until another person confirms it.
 # The place, and the runs of these names (and of the implicit run of the UTC day) with their lanes there. Of an agent
-# that rules do not hold only that is asked: ``judged`` is false, and what history there is stays unread.
+# that rules do not hold only that is asked: ``judged`` is false, and what history there is stays unread. Nothing is
+# counted further than the policy asks.
 READ: Final[LiteralString] = """
 SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_id, d.name AS domain,
        d.default_sender, r.name AS route, host(r.source_address) AS source, d.state = 'degraded' AS degraded,
@@ -44,7 +64,7 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
        CASE WHEN %(judged)s THEN ARRAY(SELECT mark FROM outbox_contact WHERE mark = ANY(%(people)s::bytea[])) END
            AS contacts,
        CASE WHEN %(judged)s THEN (
-           SELECT count(*) FROM (SELECT FROM outbox_message AS m WHERE m.agent_id = a.id LIMIT %(most)s) AS n
+           SELECT count(*) FROM (SELECT FROM outbox_message AS m WHERE m.agent_id = a.id LIMIT bounds.new_agent) AS n
        ) END AS accepted_before,
        CASE WHEN %(judged)s THEN ARRAY(
            SELECT name::text FROM reputation_organisationaldomain UNION SELECT name FROM reputation_sendingdomain
@@ -55,21 +75,26 @@ SELECT ao_now() AS now, s.kind AS stream_kind, s.policy_version, d.id AS domain_
                    SELECT sum(cardinality(m.addresses)) FROM (
                        SELECT m.addresses FROM (
                            SELECT t.id FROM outbox_run AS t WHERE t.agent_id = a.id AND t.lineage[1] = root
-                           ORDER BY t.id DESC LIMIT %(newest)s
+                           ORDER BY t.created_at DESC LIMIT %(newest)s
                        ) AS t CROSS JOIN LATERAL (
                            SELECT m.addresses FROM outbox_message AS m WHERE m.run_id = t.id
-                             AND m.id >= ao_uuid_floor(ao_now() - minutes.of_run * interval '1 minute') LIMIT %(most)s
-                       ) AS m LIMIT %(most)s
+                             AND m.id >= ao_uuid_floor(ao_now() - bounds.minutes * interval '1 minute')
+                           LIMIT bounds.recipients
+                       ) AS m LIMIT bounds.recipients
                    ) AS m
                ) AS recipients
                FROM (SELECT DISTINCT u.lineage[1] AS root FROM outbox_run AS u
                      WHERE u.agent_id = a.id AND u.name = ANY(
                          %(names)s::text[] || to_char(ao_now() AT TIME ZONE 'UTC', '"day-"YYYY-MM-DD'))) AS roots
-           ) AS tree WHERE tree.recipients > 0
+           ) AS tree
        ) END AS recent
 FROM reputation_stream AS s JOIN outbox_agent AS a ON a.id = %(agent)s
 LEFT JOIN outbox_policy AS p ON p.stream_id = s.id AND p.version = s.policy_version
-CROSS JOIN LATERAL (SELECT coalesce((p.numbers->>'run_minutes')::int, %(minutes)s) AS of_run) AS minutes
+CROSS JOIN LATERAL (
+    SELECT 1 + coalesce((p.numbers->>'new_agent')::int, %(new_agent)s) AS new_agent,
+           1 + coalesce((p.numbers->>'run_recipients')::int, %(run_recipients)s) AS recipients,
+           coalesce((p.numbers->>'run_minutes')::int, %(run_minutes)s) AS minutes
+) AS bounds
 LEFT JOIN reputation_sendingdomain AS d ON d.stream_id = s.id AND d.state IN ('verified', 'degraded')
 LEFT JOIN reputation_route AS r ON r.id = d.route_id
 LEFT JOIN reputation_organisationaldomain AS o ON o.id = d.organisation_id
@@ -100,7 +125,10 @@ class Place:
 
 
 PLACE: Final = len(fields(Place))
-BOUNDS: Final = {"newest": NEWEST_RUNS, "most": policy_numbers.MOST + 1, "minutes": DEFAULT.run_minutes}
+BOUNDS: Final = {
+    "newest": NEWEST_RUNS,
+    **{name: getattr(DEFAULT, name) for name in ("new_agent", "run_recipients", "run_minutes")},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +212,27 @@ def read(
     )
 
 
+def recent_in_turn(agent_id: int, roots: Collection[str], policy: Policy) -> dict[str, int]:
+    """The same count of these trees of runs, by root, once whoever is accepting mail of theirs has committed.
+
+    Holds others of these trees up until the transaction ends: of several at once each counts those before it.
+    """
+    asked = {
+        "agent": agent_id,
+        "roots": list(roots),
+        "newest": NEWEST_RUNS,
+        "minutes": policy.run_minutes,
+        "most": policy.run_recipients + 1,
+    }
+    # a statement of its own: its snapshot must be younger than the lock
+    _, found = sql.together((TURN, asked), (RECENT, asked))
+    return {row.root: int(row.recipients) for row in found}
+
+
 def _history(row: sql.Row) -> History:
     return History(
         frozenset(map(bytes, row.contacts or ())),
         row.accepted_before or 0,
         frozenset(row.own_domains or ()),
-        sql.loads(row.recent or "{}"),
+        {root: recipients or 0 for root, recipients in sql.loads(row.recent or "{}").items()},
     )

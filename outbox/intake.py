@@ -84,6 +84,7 @@ def _accepted_all(drafts: Sequence[Draft | Problem], caller: Caller, request_id:
     with _together(wanted, caller):
         prior = answers.prior(wanted, caller.agent_id)
         call = cases.read(wanted, caller)
+        cases.wait_for_turn(call, wanted)
         batch = _Batch(caller, request_id, base_url, call, approvals.read(caller, call.place))
         answered = [_answer(batch, draft, prior) for draft in drafts]
         _write(batch)

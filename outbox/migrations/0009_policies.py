@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
-            index=models.Index(models.F('agent'), models.F('lineage__0'), models.OrderBy(models.F('id'), descending=True), name='run_of_tree'),
+            index=models.Index(models.F('agent'), models.F('lineage__0'), models.OrderBy(models.F('created_at'), descending=True), name='run_of_tree'),
         ),
         migrations.AddField(
             model_name='policy',

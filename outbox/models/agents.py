@@ -136,8 +136,8 @@ class Run(models.Model):
             models.UniqueConstraint(fields=["agent", "name"], name="run_names_are_unique_per_agent")
         ]
         indexes = [
-            # facts: the newest runs of a tree, by its root
-            models.Index(F("agent"), F("lineage__0"), F("id").desc(), name="run_of_tree")
+            # facts: the newest runs of a tree, by its root; not by the key, which would offer itself for all runs
+            models.Index(F("agent"), F("lineage__0"), F("created_at").desc(), name="run_of_tree")
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Who is judged by the product's own policy: what is held, in which order, and what the agent is told."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -136,6 +137,22 @@ def test_a_run_that_writes_to_many_at_once_is_held_with_all_below_its_root(stric
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM outbox_run")
         assert cursor.fetchone() == (5,)
+
+
+def test_posts_at_once_do_not_pass_the_bound_of_their_run_together(strict: Caller) -> None:
+    seasoned(run_recipients=3)
+
+    def post(number: int) -> list[str]:
+        try:
+            run = {"run_id": f"r{number % 4}", "parent_run_id": "root"}
+            return reasons(strict.post(to=f"p{number}@example.org", agent=run))
+        finally:
+            connection.close()
+
+    strict.post(agent={"run_id": "root"})
+    with ThreadPoolExecutor(12) as pool:
+        answered = list(pool.map(post, range(24)))
+    assert (answered.count([]), answered.count(["run_recipients"])) == (2, 22)
 
 
 def test_secrets_are_refused_with_a_remedy(strict: Caller) -> None:
