@@ -81,7 +81,7 @@ def accept(
 def given(drafts: Sequence[Draft | Problem], caller: Caller, *, request_id: str, base_url: str) -> Given:
     """As ``accept``, and what is left of the agent's budgets."""
     for _ in range(TRIES):
-        with contextlib.suppress(Spent):  # somebody was quicker: what is left now is judged again
+        with contextlib.suppress(Spent):  # somebody was quicker: what there is now is judged again
             return _accepted_all(drafts, caller, request_id, base_url)
     raise refused("undecidable", "Too many ask for the same budget at once.")
 
@@ -326,7 +326,8 @@ def _enter(
 def _run_with_lanes(batch: _Batch, draft: Draft) -> KnownRun:
     name = runs.name_of(draft, batch.place)
     if name not in batch.known:
-        runs.open_run(draft, name, batch.caller, batch.known)
+        if not runs.open_run(draft, name, batch.caller, batch.known):
+            raise Spent  # it may have another parent than this draft was judged under
         batch.known |= facts.read(batch.caller.agent_id, batch.caller.stream_id, [name]).known
     needed = {batch.providers[mailbox.domain] for mailbox in draft.recipients}
     if not needed <= set(batch.known[name].lanes):

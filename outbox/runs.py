@@ -62,8 +62,11 @@ def check_parent(draft: Draft, known: dict[str, KnownRun]) -> Problem | None:
     return None
 
 
-def open_run(draft: Draft, name: str, caller: Caller, known: dict[str, KnownRun]) -> None:
-    """See a run for the first time: its parent, principal and purpose are what this draft says."""
+def open_run(draft: Draft, name: str, caller: Caller, known: dict[str, KnownRun]) -> bool:
+    """See a run for the first time: its parent, principal and purpose are what this draft says.
+
+    False if somebody else has seen it meanwhile: it is what their draft said.
+    """
     parent = known.get(draft.parent_run_id) if draft.parent_run_id else None
     fields = {
         "agent": caller.agent_id,
@@ -73,7 +76,7 @@ def open_run(draft: Draft, name: str, caller: Caller, known: dict[str, KnownRun]
         "on_behalf_of": draft.on_behalf_of,
         "purpose": draft.purpose,
     }
-    sql.count(OPEN_RUN, fields)
+    return sql.count(OPEN_RUN, fields) == 1
 
 
 def open_lanes(run: KnownRun, providers: Iterable[str], caller: Caller, place: Place) -> KnownRun:
