@@ -111,7 +111,7 @@ def noon(live_db: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     "size",
     [
         pytest.param(Size(threads=12, posts=16, runs=60, room=150), id="small"),
-        pytest.param(Size(threads=64, posts=120, runs=500, room=3000), id="full", marks=pytest.mark.soak),
+        pytest.param(Size(threads=64, posts=120, runs=500, room=1000), id="full", marks=pytest.mark.soak),
     ],
 )
 def test_no_limit_is_passed_and_no_room_is_lost(noon: Any, size: Size) -> None:
@@ -137,10 +137,11 @@ def test_no_limit_is_passed_and_no_room_is_lost(noon: Any, size: Size) -> None:
 def _prepared(size: Size) -> Load:
     """Two streams, four agents with two keys each; every limit is narrow enough to be met."""
     sales = factories.stream("agents-sales", "sales.acme.test")
-    day = size.room // 2
+    # two agents have more than their stream, and two streams have more than the organisation
+    hour, stream, principal = size.room * 35 // 100, size.room * 60 // 100, size.room // 8
     limits = {
-        "recipients_per_hour": day // 2,
-        "recipients_per_day": day * 2 // 3,
+        "recipients_per_hour": hour,
+        "recipients_per_day": hour,
         "recipients_per_run": 40,
         "domains_per_run": 8,
         "attachment_mib_per_run": 1,
@@ -151,7 +152,7 @@ def _prepared(size: Size) -> Load:
         where = {"stream": sales} if place % 2 else {}
         agent = factories.agent(name, exempt=False, recipients_per_message=5, **limits, **where)
         headers += [f"Bearer {factories.key(agent)}" for _ in range(KEYS_EACH)]
-    Stream.objects.update(recipients_per_principal=size.room // 6, recipients_per_day=size.room * 2 // 3)
+    Stream.objects.update(recipients_per_principal=principal, recipients_per_day=stream)
     Organisation.objects.create(recipients_per_day=size.room)
     return Load(
         size,
@@ -164,8 +165,8 @@ def _prepared(size: Size) -> Load:
             "agent_day": limits["recipients_per_day"],
             "agent_day_bytes": limits["attachment_mib_per_day"] << 20,
             "root_runs": budgets.ROOTS_A_DAY,
-            "principal_day": size.room // 6,
-            "stream_day": size.room * 2 // 3,
+            "principal_day": principal,
+            "stream_day": stream,
             "organisation_day": size.room,
         },
     )
