@@ -4,12 +4,14 @@ import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from outbox import budgets, intake, ledger, sessions
+from outbox import budgets, intake, ledger, runs, sessions
+from outbox.limits import Load
 from outbox.models import Agent, Budget, Delivery, Organisation, Run, RunDomain
 from reputation import sql
 from reputation.models import Stream
@@ -29,6 +31,9 @@ PRODUCT = {
 }
 
 MIB = 1 << 20
+WAITING: LiteralString = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND state = 'active'"
+)
 
 
 @pytest.fixture
@@ -175,6 +180,39 @@ def test_the_domains_of_a_batch_are_counted_in_its_order(ada: Caller) -> None:
     results = ada("POST", "/v1/messages/batch", {"messages": items}).data["data"]
     assert [each["status"] for each in results] == [202, 403, 202]
     assert used("run_domains") == [2]
+
+
+def test_a_domain_that_two_see_at_once_is_charged_once(ada: Caller) -> None:
+    Agent.objects.update(domains_per_run=1)
+    ada.post(to="p@seen.example.org", agent={"run_id": "r"})
+    Agent.objects.update(domains_per_run=2)
+    load = Load(("r",), recipients=1, domains=frozenset({"new.example.org"}))
+    both = [budgets.read(Agent.objects.get().pk, [load]) for _ in range(2)]
+    for purchase in both:
+        purchase.draw(load)
+        purchase.spend()
+    assert (used("run_domains"), used("run")) == ([2], [3])
+
+
+def test_a_run_that_somebody_else_has_seen_meanwhile_is_its_parents(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two posts of a new run at once, of which one says what it is part of: a tree of its own would be minted."""
+    limits(run=3)
+    ada.post(to=people(2), agent={"run_id": "root"})
+    open_run = runs.open_run
+
+    def too_late(*given: Any) -> bool:
+        monkeypatch.setattr(runs, "open_run", open_run)
+        with ThreadPoolExecutor(1) as pool:
+            below = {"run_id": "new", "parent_run_id": "root"}
+            assert pool.submit(elsewhere, lambda: ada.post(agent=below)).result().status_code == 202
+        return open_run(*given)
+
+    monkeypatch.setattr(runs, "open_run", too_late)
+    refused(ada.post(to="q@example.org", agent={"run_id": "new"}), "run_budget_exhausted")
+    assert used("run") == [3]
+    assert used("root_runs") == [1]
 
 
 def test_a_domain_once_seen_stays_seen(ada: Caller) -> None:
@@ -412,6 +450,21 @@ def test_a_child_that_is_lowered_while_it_is_accepted_is_judged_again(
     answer = ada.post(to="q@example.org", agent={"run_id": "child"})
     refused(answer, "run_budget_exhausted")
     assert used("run") == [1, 2]
+
+
+def test_what_is_accepted_beside_a_lowering_is_counted(ada: Caller, live_db: Any) -> None:
+    ada.post(agent={"run_id": "root"})
+    ada.post(agent={"run_id": "child", "parent_run_id": "root"})
+    child = Run.objects.get(name="child").pk
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert ada.post(to="q@example.org", agent={"run_id": "child"}).status_code == 202
+            lowered = pool.submit(elsewhere, budgets.lower, child, 5)
+            with psycopg.connect(live_db.superuser, autocommit=True) as superuser:
+                while not lowered.done() and superuser.execute(WAITING).fetchone() == (0,):
+                    pass
+        lowered.result()
+    assert ada("GET", "/v1/runs/child").data["budget"]["run"] == {"limit": 5, "used": 2, "remaining": 3}
 
 
 def test_a_preflight_shows_the_budget_and_charges_nothing(ada: Caller) -> None:
