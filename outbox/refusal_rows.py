@@ -33,8 +33,9 @@ RECIPIENT_TEXTS: Final = (
         r"(?:empty|null) (?:envelope )?sender|no sender|emetteur",
         r"(?:unrout\w+|invalid|bad|unknown|forged|fake|unresolvable|unvalidated) (?:envelope )?(?:sender"
         r"|originator|return[- ]path)",
-        r"domain of sender|your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)|(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx",
-        r"verify mail ?from|(?:cannot|can't|could not|unable to) verify .{0,20}sender",
+        r"domain of sender|your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)",
+        r"(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx|verify mail ?from",
+        r"(?:cannot|can't|could not|unable to) verify .{0,20}sender",
     ),
     _text(
         C.POLICY,
@@ -68,22 +69,26 @@ RECIPIENT_TEXTS: Final = (
         "their disk is full, not the mailbox",
         r"insufficient (?:system|queue|disk|server)|not enough (?:disk |free )?space on",
         r"(?:mail )?system (?:is )?full|queue (?:file )?(?:write|full|unavail)|disk (?:is )?full",
-        r"no space left|(?:storage|space|disk) on (?:the|this|our) (?:server|system)|out of (?:disk|system) (?:space|storage)",
+        r"no space left on|(?:storage|space|disk) on (?:the|this|our) (?:server|system)",
+        r"out of (?:disk|system) (?:space|storage)",
     ),
     _text(
         C.FULL,
         "the mailbox is full",
         r"(?:over|exceed\w*|exceeds?|out of|above|beyond)\b.{0,40}\b(?:quota|storage)|quota.{0,20}exceed",
         r"overquota|(?:mail ?box|inbox|account|maildir|folder|user|recipient|storage)\b.{0,30}\bfull\b",
-        r"full mail ?box|mail ?box (?:size )?(?:limit )?exceed|exhausted .{0,20}(?:storage|space|quota)",
-        r"storage (?:space )?.{0,20}exhaust|\bspace (?:is )?not enough",
-        r"too many (?:messages|mails) (?:on|in) (?:the|this|your|mailbox|server)",
+        r"full mail ?box|mail ?box (?:size )?(?:limit )?exceed",
+        r"(?:storage|mail ?box|space)(?: size| storage)? limit (?:is |was |has been )?(?:reached|hit)",
+        r"reached (?:its|the|his|their) (?:max|storage|size|quota|limit)|no space left",
+        r"exhausted .{0,20}(?:storage|space|quota)|storage (?:space )?.{0,20}exhaust",
+        r"\bspace (?:is )?not enough|too many (?:messages|mails) (?:on|in) (?:the|this|your|mailbox|server)",
         r"(?:mail ?box|user|recipient|account|maildir|\binbox)\b.{0,40}(?:out of|no (?:more )?|insufficient"
         r"|low on) (?:storage|space|disk|room|quota)",
         r"/(?:spool|var|home|mail)\S* .{0,60}file too (?:large|big)",
         r"(?:file|message) too (?:large|big) for mail ?box|exceeded storage allocation",
         r"storage (?:is )?(?:full|exceeded)|not enough (?:storage )?space",
-        r"(?:over|reached|exceeded|violat\w+)\b.{0,30} quota|quota.{0,40}(?:exceed|violation|full|exhaust|used up|reached)",
+        r"(?:over|reached|exceeded|violat\w+)\b.{0,30} quota",
+        r"quota.{0,40}(?:exceed|violation|full|exhaust|used up|reached)",
         r"(?:not|no) enough (?:disk |storage |free )?space in|too much (?:mail )?data|bo[iî]te .{0,30}pleine",
         r"(?:would|has) exceed\w*.{0,40}(?:mailbox|quota|storage)",
         r"mailbox.{0,40}(?:exceed|too full|over limit)",
@@ -92,7 +97,8 @@ RECIPIENT_TEXTS: Final = (
         C.BUSY,
         "the program that should have taken the mail failed",
         r"local delivery failed|error in redirect|home directory|\.qmail\b|command (?:died|failed|output)",
-        r"unknown mailer error|pipe to \||procmail:|can't create (?:user )?output",
+        r"child process|exit(?:ed)? (?:status|code|with)|terminated by signal|unknown mailer error",
+        r"pipe to \||procmail:|can't create (?:user )?output",
         r"(?:mailer|delivery agent|transport) (?:error|failed)|local configuration error|points? back to",
         r"storedrv|mapiexception|i/o error|input/output error|can(?:not| not|'t) open .{0,20}file",
         r"no such (?:file|directory)|errno ?=",
@@ -101,9 +107,16 @@ RECIPIENT_TEXTS: Final = (
         C.TOO_BIG,
         "the message is too big",
         r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:(?<!queue )(?<!for )too (?:big|large"
-        r"|long)|(?<!timeout )exceed)",
-        r"size limit|taille limite|file too big|larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
-        r"exceeds?.{0,40}(?:size|length|maximum)|too (?:big|large) (?:message|mail)|max\w* (?:message )?size",
+        r"|long)|(?<!timeout )exceed(?!\w* .{0,20}(?:time|life|\bage|hop|retr|queue)))",
+        r"size limit|taille limite|file too big",
+        r"larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
+        r"exceeds?.{0,40}(?:size|length|maximum(?! (?:life|time|age)))|too (?:big|large) (?:message|mail)",
+        r"max\w* (?:message )?size",
+    ),
+    _text(
+        C.REJECTED,
+        "that server does not take mail for this domain",
+        r"domain (?:is |was )?not (?:allowed|hosted|handled|served|local|accepted|listed|here)",
     ),
     _text(
         C.ROUTING,
@@ -119,9 +132,9 @@ RECIPIENT_TEXTS: Final = (
         r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
         r"infodomainnonexistent|non-?existent domain|unknown mail(?:er)? host",
         r"domain \S{1,255} (?:could not|couldn't) be found|(?:un|not )rout\w+ mail domain",
-        r"mx records point to non-?exist|domain (?:must|could not)|(?<!account or )domain may not exist|domain\b.{0,40} (?:not found|not exist)",
-        r"bad destination (?:system|host)|find the recipient domain|^[\w-]+(?:\.[\w-]+){1,8} does not exist",
-        r"no (?:a|mx|mail) (?:records?|found)|domain does not exist",
+        r"mx records point to non-?exist|domain (?:must|could not)|(?<!account or )domain may not exist",
+        r"domain\b.{0,40} (?:not found|not exist)|bad destination (?:system|host)|find the recipient domain",
+        r"^[\w-]+(?:\.[\w-]+){1,8} does not exist|no (?:a|mx|mail) (?:records?|found)|domain does not exist",
     ),
     _text(
         C.NULL_MX,
@@ -154,37 +167,40 @@ RECIPIENT_TEXTS: Final = (
         C.INACTIVE,
         "the mailbox is closed, locked or not used",
         r"(?:account|mail ?box|user|recipient|address|alias|inbox"
-        r"|domain)\b(?!.{0,20}not exist).{0,60}\b(?:disabled|inactive|(?<!found or )inactivated|suspended|retired|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
+        r"|domain)\b(?!.{0,20}not exist).{0,60}\b(?:disabled|inactive|(?<!found or )inactivated|suspended"
+        r"|retired|deactivated|frozen|locked|closed|discontinued|terminated|dormant|expired|on hold|(?:not"
         r"|n't) (?:yet |been |currently )?(?:active|activated|being accepted|accepting)|no longer (?:active"
         r"|available|in use|accept)|blocked due to inactiv|unsubscribed|abandoned)",
         r"\b(?:disabled|inactive|suspended|deactivated|dormant|locked|expired|frozen|closed"
         r"|retired) (?:account|mail ?box|user|recipient|address|e-?mail)",
-        r"\bon hold\b|account (?:has been )?(?:deleted|removed)",
+        r"\bon hold\b|(?:account|mail ?box|inbox) (?:is |has been |was |currently |temporarily )*blocked",
+        r"account (?:has been )?(?:deleted|removed)",
         r"(?:mail|receiving|delivery|is) (?:receiving |now |currently |administratively )?(?:disabled"
         r"|suspended)\b",
-        r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for|not (?:been )?(?:collected|poped|popped|logged in|accessed|checked)\b",
+        r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for",
+        r"not (?:been )?(?:collected|poped|popped|logged in|accessed|checked)\b",
     ),
     _text(
         C.UNKNOWN,
         "there is no such recipient",
-        rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |may |might |seems to |are |was |were |does |do |did |could |can |has |have |been "
-        r"|be )*(?:\"?(?:unknown|invalid|undeliverable|unrouteable|non-?existent|bad|incorrect|wrong"
-        r"|misspelled)\b|(?:not|n't|no longer|never)(?: been| be| currently)? (?:a |an )?(?:found|exist"
-        r"|known|listed|valid|recogni|registered|located|ok\b|present|accepted$|defined|hosted|served"
-        r"|verified|member|in (?:our|the|this|ldap)|here\b|local user))",
+        rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |may |might |seems to |are |was |were |does |do |did |could "
+        r"|can |has |have |been |be )*(?:\"?(?:unknown|invalid|undeliverable|unrouteable|non-?existent|bad"
+        r"|incorrect|wrong|misspelled)\b|(?:not|n't|no longer|never)(?: been| be| currently)? (?:a "
+        r"|an )?(?:found|exist|known|listed|valid|recogni|registered|located|ok\b|present|accepted$|defined"
+        r"|hosted|served|verified|member|in (?:our|the|this|ldap)|here\b|local user))",
         r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local)|no"
-        r"|wrong|incorrect|unrecogni\w+|undeliverable|improper|could not find|unable to find|can't find"
-        r"|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal|invalid"
-        r"|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual |final "
-        rf"|delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
+        r"|wrong|incorrect|unrecogni\w+|undeliverable|improper|could not find|unable to find|not have any"
+        r"|not have such|can't find|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal"
+        r"|invalid|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual "
+        rf"|final |delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
         r"|was )?(?:over|full|exceed|info))",
         r"(?:doesn't|does not|do not|don't|did not) (?:exist|have an? \S{1,80} account|have an account"
         r"|handle mail for that)",
         r"no (?:mailbox|account|user|one|mail box|such person)\b.{0,30} (?:here|by that name|at this"
         r"|with that)",
         r"mailbox (?:is )?(?:currently )?(?:unavail|not available|not found)|recip\w*notfound|resolver\.adr",
-        r"path no exist|(?:unknown|no such) name\b|user ?not ?(?:found|known|local|exist)|no valid (?:e-?mail )?recipient",
-        r"unroutable address|(?:in|by) ldap server",
+        r"path no exist|(?:unknown|no such) name\b|user ?not ?(?:found|known|local|exist)",
+        r"no valid (?:e-?mail )?recipient|unroutable address|(?:in|by) ldap server",
         r"(?:recipient|e-?mail) (?:address(?:es)? )?rejected(?: ?: access denied|[.: ]*(?:\[.*|as\(.*)?$)",
         r"^#?address rejected|no longer (?:exists?|valid)\b",
         r"not in (?:the |our |this )?(?:recipient|user|address|account)\w* (?:list|table|map|dir|database)",
@@ -225,10 +241,12 @@ VAGUE_TEXTS: Final = (
         C.EXPIRED,
         "the time for delivery ran out at a later server",
         r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded|timed out)",
-        r"queue\.expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
+        r"queue\.expired|(?:has|have|is|now) expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
-        r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y|ie))",
-        r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)|(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
+        r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y"
+        r"|ie))",
+        r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)",
+        r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",
         r"not (?:be )?delivered (?:for|within) \d|deliver this message after \d",
     ),
@@ -257,9 +275,9 @@ VAGUE_TEXTS: Final = (
         r"|to) relay",
         r"not a gateway",
         r"(?:don't|do not|does not|doesn't|cannot|can't|won't|will not|not) (?:handle|relay|accept mail for)",
-        r"\bnot local\b|allowed rcpthosts|not configured to (?:accept|relay|handle)|accept mail for (?:that|this|the) domain|rcpthosts",
-        r"domain (?:is |was )?not (?:allowed|hosted|handled|served|local|accepted|listed|here)",
-        r"non-?local (?:domain|recipient|user)|local users? only|only .{0,20}local users",
+        r"\bnot local\b|allowed rcpthosts|not configured to (?:accept|relay|handle)",
+        r"accept mail for (?:that|this|the) domain|rcpthosts|non-?local (?:domain|recipient|user)",
+        r"local users? only|only .{0,20}local users",
         r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)|mail relay",
         r"relay (?:check|access)",
     ),

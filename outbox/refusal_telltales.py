@@ -13,7 +13,7 @@ from outbox.refusal_causes import text as _text
 C = Cause
 
 _US: Final = (
-    r"(?:your|the|this|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
+    r"(?:your|the|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
     r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|domain|mta|isp|subnet|range)"
 )
 
@@ -48,7 +48,7 @@ TELLTALE_TEXTS: Final = (
         r"spam classification",
         r"(?:scored|classified|identified|detected|marked|rejected|flagged) as (?:\w+ )?spam\b",
         r"likely (?:unsolicited|spam)",
-        r"(?:anti-?)?spam (?:filter|content|message|mail|score|detect|scale|engine)",
+        r"(?<!many )(?:anti-?)?spam (?:filter|content|message|mail|score|detect|scale|engine)",
         r"(?:consider\w*|seems|looks?|appears?) .{0,12}(?:spam|junk)|bulk e?-?mail",
         r"(?:junk|spam) (?:e-?)?mail (?:reject|detect)|\b(?:dt:spm|mi:spb|hvu:b\d|con-p\d|msg-p\d|rly:bd)\b",
     ),
@@ -69,7 +69,7 @@ TELLTALE_TEXTS: Final = (
         r"\bip\b.{0,30}(?:does|do|did|could|can) ?no?t (?:be )?(?:resolve|map|match)",
         r"unresolvable (?:relay|ip|host)|ip name lookup|failure in dns look-?up",
         r"(?:no|without|missing|invalid|bad) (?:valid )?dns (?:entry|ptr|record)|forward[- ]confirmed",
-        r"no (?:host ?name|name|dns) for ip",
+        r"\bno dns (?:name|entry|record)|ip has no|no (?:host ?name|name|dns) for ip",
     ),
     _text(
         C.TLS,
@@ -116,10 +116,12 @@ TELLTALE_TEXTS: Final = (
         r"message (?:quota|rate|limit)\b",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
-        r"too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment|\bper (?:second|minute|hour|day|connection|session)\b",
+        r"too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment",
+        r"\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
-        r"connection count|concurrency|\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
+        r"connection count|concurrency",
+        r"\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
         r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
         r"|session)",
         r"\bdyn:t\d|\brly:b[123]\b|\brl0\d{5}\b",
@@ -130,7 +132,7 @@ TELLTALE_TEXTS: Final = (
         "the address that writes is on a list of theirs",
         r"(?:sender|from|e-?mail|(?<!ip )\baddress) .{0,20}(?:is |has been |was )?black-?listed(?! (?:by|at"
         r"|in|on|see))",
-        r"purported responsible",
+        r"(?:sender|from) address .{0,30}(?:black|block|reject|deny)-?list|purported responsible",
     ),
     _text(
         C.BLOCKED,
@@ -138,9 +140,9 @@ TELLTALE_TEXTS: Final = (
         r"\bs31[45]0\b|\b(?:sc-00[134]|dy-00\d|ou-00\d)\b|\bbl\d\d\b|spamhaus|spamcop|\bsorbs\b|abuseat",
         r"abusix|cobion|cloudmark|senderbase|\bpsbl\b|\w*rbl\b|\brbl[.-]|dns-?bl|uceprotect|nixspam",
         r"mailspike|spamrats|invaluement|barracuda(?:central|networks\.com/rep)|ipcheck|senderscore",
-        r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b|\b(?:cxbl|cdrbl)\b|\baup#",
-        r"\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b|(?:open|multi)[ -](?:proxy|blacklist)",
-        r"rejecting open|helo command rejected|proxy rejected",
+        r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b",
+        r"\b(?:cxbl|cdrbl)\b|\baup#|\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b",
+        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
         r"refused to talk to",
         rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}(?:(?:currently|temporarily"
@@ -152,16 +154,19 @@ TELLTALE_TEXTS: Final = (
         r"(?:e?-?mails?|messages?|connections?|traffic|accepted|block\w*"
         r"|access)(?: \S{1,40}){0,3}? from:? (?:ip|your (?:ip|network|host|server|location|country"
         r"|isp))\b(?!.{0,40}(?:timed|lost|closed))",
-        r"(?<!may be )(?:black|block|deny|reject|bad ?guy)[- ]?list|(?:poor|low|bad) (?:ip )?(?:reputation|profile)",
-        r"\breputation\b|(?<!of )banned (?!content|attach|file|word|extension)|blocked using",
-        r"not in whitelist|blockip|denyip|too many (?:unwanted|bounces|complaints|spams?|unknown|bad)",
-        r"too many .{0,20}complain|user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
-        r"(?:sending|sen[dt]s?|source of|origin of) spam\b",
+        r"(?<!may be )(?:black|block|deny|reject|bad ?guy)[- ]?list",
+        r"(?:poor|low|bad) (?:ip )?(?:reputation|profile)|\breputation\b",
+        r"(?<!of )banned (?!content|attach|file|word|extension)|blocked using|not in whitelist|blockip",
+        r"denyip|too many (?:unwanted|bounces|complaints|spams?|unknown|bad)|too many .{0,20}complain",
+        r"user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
+        r"(?:sending|sen[dt]s?|source of|origin of) spam\b|\bspam sources?\b",
         r"(?:host|server|ip)s? (?:is |was |has been )?(?:blocked|blacklisted)|intrusion prevention",
         r"dictionary attack|harvest|attack detected|in prison|blocked for abuse|service refused?\b",
         r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|dial-?up|residential",
         r"(?:geographic|your) (?:location|country|region)|access from your|ip (?:is |was )?hang",
-        r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source|activ))",
+        r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused"
+        r"|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source"
+        r"|activ))",
         r"complaints (?:we|about|from)|your access to (?:submit|this)|unauthori[sz]ed (?:interface|host|ip)",
         r"blocked by ldap",
     ),
