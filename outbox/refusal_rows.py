@@ -33,7 +33,12 @@ RECIPIENT_TEXTS: Final = (
         r"(?:empty|null) (?:envelope )?sender|no sender|emetteur",
         r"(?:unrout\w+|invalid|bad|unknown|forged|fake|unresolvable|unvalidated) (?:envelope )?(?:sender"
         r"|originator|return[- ]path)",
-        r"domain of sender|your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)",
+        r"domain of sender",
+        r"(?:invalid|no such|bad|unknown|malformed) (?:domain|address|host|user|mailbox)\b.{0,20}\bsender",
+        r"your sender address|from (?:an? )?(?:bad|invalid|unknown|illegal|forged) (?:address|sender|domain)",
+        r"your (?:e-?mail |sender )?address\b.{0,40}(?:dns|\bmx\b|resolve)",
+        r"\bdns\b.{0,20}your (?:address|domain)",
+        r"your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)",
         r"(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx|verify mail ?from",
         r"(?:cannot|can't|could not|unable to) verify .{0,20}sender",
     ),
@@ -50,7 +55,8 @@ RECIPIENT_TEXTS: Final = (
         r"sending for this account|\bnot logged in|allowed[- ]senders",
         r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only|non-?members?",
         r"only subscribers|bouncedeny|backscatter",
-        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail)|notauthori[sz]ed|sendernotauth",
+        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail|receive)|no permission",
+        r"notauthori[sz]ed|sendernotauth",
     ),
     _text(
         C.POLICY,
@@ -112,6 +118,13 @@ RECIPIENT_TEXTS: Final = (
         r"larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
         r"exceeds?.{0,40}(?:size|length|maximum(?! (?:life|time|age)))|too (?:big|large) (?:message|mail)",
         r"max\w* (?:message )?size",
+    ),
+    _text(
+        C.BUSY,
+        "they have not verified the address yet",
+        r"unverified address(?!.{0,200}(?:unknown|not exist|not found|no such|reject|invalid))",
+        r"verification in progress|verify callout",
+        r"(?:cannot|could not|unable to|can't) (?:be )?verif\w+ .{0,20}(?:at the moment|now|temporar)",
     ),
     _text(
         C.REJECTED,
@@ -193,7 +206,8 @@ RECIPIENT_TEXTS: Final = (
         r"|not have such|can't find|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal"
         r"|invalid|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual "
         rf"|final |delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
-        r"|was )?(?:over|full|exceed|info))",
+        r"|was )?(?:over|full|exceed|info|auth|logged|login|quota|space|storage|count|content|agent|format"
+        r"|data|look|limit|right|permi|famil|domain|accepts))",
         r"(?:doesn't|does not|do not|don't|did not) (?:exist|have an? \S{1,80} account|have an account"
         r"|handle mail for that)",
         r"no (?:mailbox|account|user|one|mail box|such person)\b.{0,30} (?:here|by that name|at this"

@@ -69,7 +69,10 @@ TELLTALE_TEXTS: Final = (
         r"\bip\b.{0,30}(?:does|do|did|could|can) ?no?t (?:be )?(?:resolve|map|match)",
         r"unresolvable (?:relay|ip|host)|ip name lookup|failure in dns look-?up",
         r"(?:no|without|missing|invalid|bad) (?:valid )?dns (?:entry|ptr|record)|forward[- ]confirmed",
-        r"\bno dns (?:name|entry|record)|ip has no|no (?:host ?name|name|dns) for ip",
+        r"\bno dns (?:name|entry|record)",
+        r"\bip (?:address )?(?:is )?(?:unknown|not (?:found|listed|known)) (?:to|in|by)",
+        r"unknown (?:client|host address)|client host .{0,30}\bdns|ip has no",
+        r"no (?:host ?name|name|dns) for ip",
     ),
     _text(
         C.TLS,
@@ -120,7 +123,7 @@ TELLTALE_TEXTS: Final = (
         r"\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
-        r"connection count|concurrency",
+        r"connection count|recipients? (?:limit|count)|concurrency",
         r"\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
         r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
         r"|session)",
@@ -167,7 +170,8 @@ TELLTALE_TEXTS: Final = (
         r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused"
         r"|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source"
         r"|activ))",
-        r"complaints (?:we|about|from)|your access to (?:submit|this)|unauthori[sz]ed (?:interface|host|ip)",
+        r"complaints (?:we|about|from)|your access to (?:submit|this)",
+        r"from (?:this|your) (?:network|country|host|server)\b|unauthori[sz]ed (?:interface|host|ip)",
         r"blocked by ldap",
     ),
 )
