@@ -145,6 +145,10 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
         (Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"),
     ),
     (
+        lambda evidence, reason: reason is Reason.UNKNOWN_DOMAIN and evidence.stage is Stage.GREETING,
+        (Cause.BLOCKED, "said before any recipient was named: of our host, not of theirs"),
+    ),
+    (
         lambda evidence, reason: reason is Reason.UNKNOWN and evidence.stage is Stage.GREETING,
         (Cause.BLOCKED, "they do not talk to us, and do not say why"),
     ),
@@ -165,7 +169,7 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
 
 def _report(evidence: _Evidence, found: Classification) -> Report:
     said = evidence.said
-    doubtful = found.reason is Reason.TAKES_NO_MAIL and evidence.passing
+    doubtful = found.reason in (Reason.TAKES_NO_MAIL, Reason.MOVED) and evidence.passing
     return Report(
         recipient=said.recipient,
         action=said.action,

@@ -38,7 +38,8 @@ RECIPIENT_TEXTS: Final = (
         r"your sender address|from (?:an? )?(?:bad|invalid|unknown|illegal|forged) (?:address|sender|domain)",
         r"your (?:e-?mail |sender )?address\b.{0,40}(?:dns|\bmx\b|resolve)",
         r"\bdns\b.{0,20}your (?:address|domain)",
-        r"your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)",
+        r"your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns|not exist|not found|unknown"
+        r"|invalid)",
         r"(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx|verify mail ?from",
         r"(?:cannot|can't|could not|unable to) verify .{0,20}sender",
     ),
@@ -167,9 +168,9 @@ RECIPIENT_TEXTS: Final = (
         C.MOVED,
         "the recipient has moved",
         r"no longer (?:on (?:this )?server|with|works|work|employed|at|an? (?:employee|member|customer))\b",
-        r"has moved|moved to|(?:new|changed) (?:e-?mail )?address|address (?:has )?(?:been )?changed",
-        r"not our user|has been replaced by|(?<!no )forwarding address|left the (?:company|organi)",
-        r"user not local.{0,12}please try .",
+        r"(?<!being )(?<!message )\bmoved(?! to (?:quarant|spam|junk))|(?:new|changed) (?:e-?mail )?address",
+        r"address (?:has )?(?:been )?changed|not our user|has been replaced by|(?<!no )forwarding address",
+        r"left the (?:company|organi)|user not local.{0,12}please try .",
     ),
     _text(
         C.UNREACHABLE,
@@ -207,7 +208,7 @@ RECIPIENT_TEXTS: Final = (
         r"|invalid|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual "
         rf"|final |delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
         r"|was )?(?:over|full|exceed|info|auth|logged|login|quota|space|storage|count|content|agent|format"
-        r"|data|look|limit|right|permi|famil|domain|accepts))",
+        r"|data|look|limit|right|permi|famil|domain|accepts|error))",
         r"(?:doesn't|does not|do not|don't|did not) (?:exist|have an? \S{1,80} account|have an account"
         r"|handle mail for that)",
         r"no (?:mailbox|account|user|one|mail box|such person)\b.{0,30} (?:here|by that name|at this"
@@ -226,6 +227,11 @@ RECIPIENT_TEXTS: Final = (
         r"|located|resolved)",
         r"(?:no|not) (?:have )?(?:such|an?) (?:\S{1,80} )?(?:account|mailbox)|no final e?-?mail delivery",
         r"all recipients|final e?-?mail delivery point|check (?:the|all|your) (?:recipient|address)",
+    ),
+    _text(
+        C.REJECTED,
+        "that server does not pass mail on for us",
+        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)",
     ),
 )
 
@@ -291,9 +297,7 @@ VAGUE_TEXTS: Final = (
         r"(?:don't|do not|does not|doesn't|cannot|can't|won't|will not|not) (?:handle|relay|accept mail for)",
         r"\bnot local\b|allowed rcpthosts|not configured to (?:accept|relay|handle)",
         r"accept mail for (?:that|this|the) domain|rcpthosts|non-?local (?:domain|recipient|user)",
-        r"local users? only|only .{0,20}local users",
-        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)|mail relay",
-        r"relay (?:check|access)",
+        r"local users? only|only .{0,20}local users|mail relay|relay (?:check|access)",
     ),
     _text(
         C.LOGIN,

@@ -71,8 +71,8 @@ TELLTALE_TEXTS: Final = (
         r"(?:no|without|missing|invalid|bad) (?:valid )?dns (?:entry|ptr|record)|forward[- ]confirmed",
         r"\bno dns (?:name|entry|record)",
         r"\bip (?:address )?(?:is )?(?:unknown|not (?:found|listed|known)) (?:to|in|by)",
-        r"unknown (?:client|host address)|client host .{0,30}\bdns|ip has no",
-        r"no (?:host ?name|name|dns) for ip",
+        r"unknown (?:client|host address)|your host\b.{0,20}(?:unknown|not found|resolve)",
+        r"client host .{0,30}\bdns|ip has no|no (?:host ?name|name|dns) for ip",
     ),
     _text(
         C.TLS,
@@ -93,7 +93,7 @@ TELLTALE_TEXTS: Final = (
         r"(?:file|attachment) (?:extension|type|name)s?\b",
         r"(?:high[- ]risk|dangerous|executable|banned|forbidden) (?:file|attach|content|word)",
         r"\b(?:uribl|surbl|ivmuri)\b|\bdbl\.spamhaus|\buribl\.",
-        r"(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b",
+        r"(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b|\b(?:urls?|links?) (?:in|of|that)\b",
     ),
     _text(
         C.POPULAR,
@@ -145,7 +145,8 @@ TELLTALE_TEXTS: Final = (
         r"mailspike|spamrats|invaluement|barracuda(?:central|networks\.com/rep)|ipcheck|senderscore",
         r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b",
         r"\b(?:cxbl|cdrbl)\b|\baup#|\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b",
-        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected|proxy rejected",
+        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected",
+        r"(?:in|your|bad|invalid) (?:helo|ehlo)\b|\b(?:helo|ehlo) (?:host|domain|name)|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
         r"refused to talk to",
         rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}(?:(?:currently|temporarily"
