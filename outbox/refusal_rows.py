@@ -104,6 +104,9 @@ RECIPIENT_TEXTS: Final = (
         C.BUSY,
         "the program that should have taken the mail failed",
         r"local delivery failed|error in redirect|home directory|\.qmail\b|command (?:died|failed|output)",
+        r"unable to (?:chdir|switch|lock|append|stat)",
+        r"(?:cannot|can't|could not|unable to) (?:update|write|append|create|lock|store|save)",
+        r"(?:file|maildir|mailbox|dir\w*)\b.{0,60}permission denied|mailbox (?:file|has an invalid format)",
         r"child process|exit(?:ed)? (?:status|code|with)|terminated by signal|unknown mailer error",
         r"pipe to \||procmail:|can't create (?:user )?output",
         r"(?:mailer|delivery agent|transport) (?:error|failed)|local configuration error|points? back to",
@@ -141,7 +144,7 @@ RECIPIENT_TEXTS: Final = (
         C.HOST_GONE,
         "the recipient's domain does not resolve",
         r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
-        r"no such (?:host|domain)|(?:find|resolve) any (?:host|mail)|name or service not known",
+        r"no such (?:host|domain)|(?:find|resolve) an?y? (?:host|mail)|name or service not known",
         r"invalid (?:host|(?:recipient|destination|rcpt) domain)(?: ?name)?(?: in"
         r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
         r"infodomainnonexistent|non-?existent domain|unknown mail(?:er)? host",
@@ -162,7 +165,8 @@ RECIPIENT_TEXTS: Final = (
         C.ROUTING,
         "DNS had no answer for their domain",
         r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
-        r"no valid route|loop detected|dns (?:lookup|query|server) fail",
+        r"no valid route|local host|(?:look-?up|resolution) did not|loop detected",
+        r"dns (?:lookup|query|server) fail",
     ),
     _text(
         C.MOVED,
@@ -198,10 +202,11 @@ RECIPIENT_TEXTS: Final = (
         C.UNKNOWN,
         "there is no such recipient",
         rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |may |might |seems to |are |was |were |does |do |did |could "
-        r"|can |has |have |been |be )*(?:\"?(?:unknown|invalid|undeliverable|unrouteable|non-?existent|bad"
-        r"|incorrect|wrong|misspelled)\b|(?:not|n't|no longer|never)(?: been| be| currently)? (?:a "
-        r"|an )?(?:found|exist|known|listed|valid|recogni|registered|located|ok\b|present|accepted$|defined"
-        r"|hosted|served|verified|member|in (?:our|the|this|ldap)|here\b|local user))",
+        r"|can |has |have |been |be )*(?:\"?(?:unknown|invalid(?! format)|undeliverable|unrouteable"
+        r"|non-?existent|bad(?! format)|incorrect|wrong|misspelled)\b|(?:not|n't|no longer|never)(?: been"
+        r"| be| currently)? (?:a |an )?(?:found|exist|known|listed|valid|recogni|registered|located|ok\b"
+        r"|present|accepted$|defined|hosted|served|verified|member|in (?:our|the|this|ldap)|here\b"
+        r"|local user))",
         r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local)|no"
         r"|wrong|incorrect|unrecogni\w+|undeliverable|improper|could not find|unable to find|not have any"
         r"|not have such|can't find|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal"

@@ -148,7 +148,7 @@ TELLTALE_TEXTS: Final = (
         r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected",
         r"(?:in|your|bad|invalid) (?:helo|ehlo)\b|\b(?:helo|ehlo) (?:host|domain|name)|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
-        r"refused to talk to",
+        r"refused to talk to|greeting failed|my name was rejected",
         rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}(?:(?:currently|temporarily"
         r"|permanently) )?(?:block|black|ban|listed|deni|reject|refus|suspend|not (?:allow|permit|accept"
         r"|authori|welcome)|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
