@@ -165,7 +165,7 @@ RECIPIENT_TEXTS: Final = (
         C.ROUTING,
         "DNS had no answer for their domain",
         r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
-        r"no valid route|local host|(?:look-?up|resolution) did not|loop detected",
+        r"no valid route|(?<!not )local host|(?:look-?up|resolution) did not|loop detected",
         r"dns (?:lookup|query|server) fail",
     ),
     _text(
