@@ -14,7 +14,8 @@ C = Cause
 
 _US: Final = (
     r"(?:your|the|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
-    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|domain|mta|isp|subnet|range)"
+    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|(?<!sender )(?<!from )domain|mta|isp"
+    r"|subnet|range)"
 )
 
 TELLTALE_TEXTS: Final = (
@@ -165,7 +166,8 @@ TELLTALE_TEXTS: Final = (
         r"user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
         r"(?:sending|sen[dt]s?|source of|origin of) spam\b|\bspam sources?\b",
         r"(?:host|server|ip)s? (?:is |was |has been )?(?:blocked|blacklisted)|intrusion prevention",
-        r"dictionary attack|harvest|attack detected|in prison|blocked for abuse|service refused?\b",
+        r"abusive (?:host|sender|ip|network)|(?<!deactivated )due to (?:abuse|complaints)|dictionary attack",
+        r"harvest|attack detected|in prison|blocked for abuse|service refused?\b",
         r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|dial-?up|residential",
         r"(?:geographic|your) (?:location|country|region)|access from your|ip (?:is |was )?hang",
         r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused"

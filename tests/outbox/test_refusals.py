@@ -152,6 +152,19 @@ def test_a_kind_of_phrase_gives_its_reason(reason, text):
         ("user's Disk Quota Exceeded: too much mail stored", Reason.MAILBOX_FULL),  # too much, but no rate
         ("message contains a file name that is not allowed", Reason.CONTENT),  # not a name that is unknown
         ("Your host has a bad name", Reason.UNKNOWN),
+        # a user, an address, a recipient and a domain are not always theirs
+        ("Mail address not verified, please confirm your sender address", Reason.PROTOCOL),
+        ("Mail from bad address, rejected", Reason.PROTOCOL),
+        ("IP address unknown to DNS", Reason.PTR),
+        ("Unknown client host, address not listed in DNS", Reason.PTR),
+        ("Your domain does not exist", Reason.PROTOCOL),
+        ("URL in message points to a non-existent domain", Reason.CONTENT),
+        ("no mailbox quota left", Reason.UNKNOWN),
+        ("Invalid recipient count", Reason.RATE),
+        ("bad user agent", Reason.UNKNOWN),
+        ("unverified address: Address verification in progress", Reason.SYSTEM),
+        ("unverified address: host said: 550 user unknown", Reason.UNKNOWN_RECIPIENT),
+        ("5.1.0 - Unknown address error 554-'Message refused'", Reason.CONTENT),
         ("It's attached below", Reason.UNKNOWN),  # what reports say of the message they return
         ("an undisclosed address", Reason.UNKNOWN),
         ("I've given up.", Reason.UNKNOWN),
