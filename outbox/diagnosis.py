@@ -68,6 +68,8 @@ class _Evidence:
     spoken: str  # the server's words, or the reporter's
     code: int | None
     status: str
+    whole: str  # all that was said, in lower case
+    stage: Stage | None
 
     @property
     def for_now(self) -> bool:
@@ -78,20 +80,14 @@ class _Evidence:
         """Whether the server spoke of now, although the reporter gave up."""
         return str(self.code or self.status).startswith("4")
 
-    @property
-    def whole(self) -> str:
-        return one_line(f"{self.said.text} {self.said.note} {self.said.context}").lower()
-
-    @property
-    def stage(self) -> Stage | None:
-        found = _STAGE.search(self.whole)
-        return Stage(found.lastgroup) if found and found.lastgroup else None
-
 
 def diagnose(said: Said) -> Report:
     """The judgement on one recipient."""
     spoken = _spoken(said)
-    evidence = _Evidence(said, spoken, notices.reply_code(spoken), _status(said, spoken))
+    whole = one_line(" ".join(dict.fromkeys((said.text, said.note, said.context)))).lower()
+    evidence = _Evidence(
+        said, spoken, notices.reply_code(spoken), _status(said, spoken), whole, _stage(whole)
+    )
     if said.action in _DONE:
         return _report(evidence, _NOTHING_WRONG)
     found = _by_words(evidence)
@@ -110,6 +106,11 @@ def _status(said: Said, spoken: str) -> str:
     """The status in the server's own words before the one the reporter wrote."""
     best = wording.status(None, spoken) or wording.status(said.status, said.note)
     return ".".join(map(str, best)) if best else said.status
+
+
+def _stage(whole: str) -> Stage | None:
+    found = _STAGE.search(whole)
+    return Stage(found.lastgroup) if found and found.lastgroup else None
 
 
 def _by_words(evidence: _Evidence) -> Classification:
@@ -144,6 +145,10 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
         (Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"),
     ),
     (
+        lambda evidence, reason: reason is Reason.UNKNOWN_DOMAIN and evidence.stage is Stage.GREETING,
+        (Cause.BLOCKED, "said before any recipient was named: of our host, not of theirs"),
+    ),
+    (
         lambda evidence, reason: reason is Reason.UNKNOWN and evidence.stage is Stage.GREETING,
         (Cause.BLOCKED, "they do not talk to us, and do not say why"),
     ),
@@ -164,7 +169,7 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
 
 def _report(evidence: _Evidence, found: Classification) -> Report:
     said = evidence.said
-    doubtful = found.reason is Reason.TAKES_NO_MAIL and evidence.passing
+    doubtful = found.reason in (Reason.TAKES_NO_MAIL, Reason.MOVED) and evidence.passing
     return Report(
         recipient=said.recipient,
         action=said.action,

@@ -110,7 +110,7 @@ REPLY_CODES: Final[Mapping[int, tuple[Cause, str]]] = {
     538: (C.TLS, "encryption is required for this login (RFC 4954)"),
     551: (C.MOVED, "the user is not local"),
     552: (C.FULL, "the storage allocation is exceeded"),
-    553: (C.UNKNOWN, "the mailbox name is not allowed"),
+    553: (C.REJECTED, "they do not allow the name of a mailbox, and do not say whose"),
     555: (C.PROTOCOL, "parameters not recognised"),
     556: (C.NULL_MX, "the domain takes no mail (RFC 7504)"),
 }

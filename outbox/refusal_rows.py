@@ -33,7 +33,13 @@ RECIPIENT_TEXTS: Final = (
         r"(?:empty|null) (?:envelope )?sender|no sender|emetteur",
         r"(?:unrout\w+|invalid|bad|unknown|forged|fake|unresolvable|unvalidated) (?:envelope )?(?:sender"
         r"|originator|return[- ]path)",
-        r"domain of sender|your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns)",
+        r"domain of sender",
+        r"(?:invalid|no such|bad|unknown|malformed) (?:domain|address|host|user|mailbox)\b.{0,20}\bsender",
+        r"your sender address|from (?:an? )?(?:bad|invalid|unknown|illegal|forged) (?:address|sender|domain)",
+        r"your (?:e-?mail |sender )?address\b.{0,40}(?:dns|\bmx\b|resolve)",
+        r"\bdns\b.{0,20}your (?:address|domain)",
+        r"your (?:sending |sender |from )?domain\b.{0,40}(?:\bmx\b|resolve|dns|not exist|not found|unknown"
+        r"|invalid)",
         r"(?:address|domain|validity) of (?:the )?sender|valid sender|invalid dns|dns mx|verify mail ?from",
         r"(?:cannot|can't|could not|unable to) verify .{0,20}sender",
     ),
@@ -50,7 +56,8 @@ RECIPIENT_TEXTS: Final = (
         r"sending for this account|\bnot logged in|allowed[- ]senders",
         r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only|non-?members?",
         r"only subscribers|bouncedeny|backscatter",
-        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail)|notauthori[sz]ed|sendernotauth",
+        r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail|receive)|no permission",
+        r"notauthori[sz]ed|sendernotauth",
     ),
     _text(
         C.POLICY,
@@ -97,6 +104,9 @@ RECIPIENT_TEXTS: Final = (
         C.BUSY,
         "the program that should have taken the mail failed",
         r"local delivery failed|error in redirect|home directory|\.qmail\b|command (?:died|failed|output)",
+        r"unable to (?:chdir|switch|lock|append|stat)",
+        r"(?:cannot|can't|could not|unable to) (?:update|write|append|create|lock|store|save)",
+        r"(?:file|maildir|mailbox|dir\w*)\b.{0,60}permission denied|mailbox (?:file|has an invalid format)",
         r"child process|exit(?:ed)? (?:status|code|with)|terminated by signal|unknown mailer error",
         r"pipe to \||procmail:|can't create (?:user )?output",
         r"(?:mailer|delivery agent|transport) (?:error|failed)|local configuration error|points? back to",
@@ -114,6 +124,13 @@ RECIPIENT_TEXTS: Final = (
         r"max\w* (?:message )?size",
     ),
     _text(
+        C.BUSY,
+        "they have not verified the address yet",
+        r"unverified address(?!.{0,200}(?:unknown|not exist|not found|no such|reject|invalid))",
+        r"verification in progress|verify callout",
+        r"(?:cannot|could not|unable to|can't) (?:be )?verif\w+ .{0,20}(?:at the moment|now|temporar)",
+    ),
+    _text(
         C.REJECTED,
         "that server does not take mail for this domain",
         r"domain (?:is |was )?not (?:allowed|hosted|handled|served|local|accepted|listed|here)",
@@ -127,7 +144,7 @@ RECIPIENT_TEXTS: Final = (
         C.HOST_GONE,
         "the recipient's domain does not resolve",
         r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
-        r"no such (?:host|domain)|(?:find|resolve) any (?:host|mail)|name or service not known",
+        r"no such (?:host|domain)|(?:find|resolve) an?y? (?:host|mail)|name or service not known",
         r"invalid (?:host|(?:recipient|destination|rcpt) domain)(?: ?name)?(?: in"
         r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
         r"infodomainnonexistent|non-?existent domain|unknown mail(?:er)? host",
@@ -148,15 +165,16 @@ RECIPIENT_TEXTS: Final = (
         C.ROUTING,
         "DNS had no answer for their domain",
         r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
-        r"no valid route|loop detected|dns (?:lookup|query|server) fail",
+        r"no valid route|(?<!not )local host|(?:look-?up|resolution) did not|loop detected",
+        r"dns (?:lookup|query|server) fail",
     ),
     _text(
         C.MOVED,
         "the recipient has moved",
         r"no longer (?:on (?:this )?server|with|works|work|employed|at|an? (?:employee|member|customer))\b",
-        r"has moved|moved to|(?:new|changed) (?:e-?mail )?address|address (?:has )?(?:been )?changed",
-        r"not our user|has been replaced by|(?<!no )forwarding address|left the (?:company|organi)",
-        r"user not local.{0,12}please try .",
+        r"(?<!being )(?<!message )\bmoved(?! to (?:quarant|spam|junk))|(?:new|changed) (?:e-?mail )?address",
+        r"address (?:has )?(?:been )?changed|not our user|has been replaced by|(?<!no )forwarding address",
+        r"left the (?:company|organi)|user not local.{0,12}please try .",
     ),
     _text(
         C.UNREACHABLE,
@@ -184,16 +202,18 @@ RECIPIENT_TEXTS: Final = (
         C.UNKNOWN,
         "there is no such recipient",
         rf"\b{_WHO}(?: \S{{1,80}}){{0,2}}? (?:is |may |might |seems to |are |was |were |does |do |did |could "
-        r"|can |has |have |been |be )*(?:\"?(?:unknown|invalid|undeliverable|unrouteable|non-?existent|bad"
-        r"|incorrect|wrong|misspelled)\b|(?:not|n't|no longer|never)(?: been| be| currently)? (?:a "
-        r"|an )?(?:found|exist|known|listed|valid|recogni|registered|located|ok\b|present|accepted$|defined"
-        r"|hosted|served|verified|member|in (?:our|the|this|ldap)|here\b|local user))",
+        r"|can |has |have |been |be )*(?:\"?(?:unknown|invalid(?! format)|undeliverable|unrouteable"
+        r"|non-?existent|bad(?! format)|incorrect|wrong|misspelled)\b|(?:not|n't|no longer|never)(?: been"
+        r"| be| currently)? (?:a |an )?(?:found|exist|known|listed|valid|recogni|registered|located|ok\b"
+        r"|present|accepted$|defined|hosted|served|verified|member|in (?:our|the|this|ldap)|here\b"
+        r"|local user))",
         r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local)|no"
         r"|wrong|incorrect|unrecogni\w+|undeliverable|improper|could not find|unable to find|not have any"
         r"|not have such|can't find|cannot find|couldn't find|no valid|no matching) (?:or (?:unknown|illegal"
         r"|invalid|inactive) )?(?:the |an? |any |this |user's )?(?:e-?mail |local |destination |virtual "
         rf"|final |delivery |envelope |mail |smtp |such ){{0,2}}(?:{_WHO}|local[ -]?parts?|users)\b(?! (?:is "
-        r"|was )?(?:over|full|exceed|info))",
+        r"|was )?(?:over|full|exceed|info|auth|logged|login|quota|space|storage|count|content|agent|format"
+        r"|data|look|limit|right|permi|famil|domain|accepts|error))",
         r"(?:doesn't|does not|do not|don't|did not) (?:exist|have an? \S{1,80} account|have an account"
         r"|handle mail for that)",
         r"no (?:mailbox|account|user|one|mail box|such person)\b.{0,30} (?:here|by that name|at this"
@@ -212,6 +232,11 @@ RECIPIENT_TEXTS: Final = (
         r"|located|resolved)",
         r"(?:no|not) (?:have )?(?:such|an?) (?:\S{1,80} )?(?:account|mailbox)|no final e?-?mail delivery",
         r"all recipients|final e?-?mail delivery point|check (?:the|all|your) (?:recipient|address)",
+    ),
+    _text(
+        C.REJECTED,
+        "that server does not pass mail on for us",
+        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)",
     ),
 )
 
@@ -241,7 +266,9 @@ VAGUE_TEXTS: Final = (
         C.EXPIRED,
         "the time for delivery ran out at a later server",
         r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded|timed out)",
-        r"queue\.expired|(?:has|have|is|now) expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
+        r"queue\.expired",
+        r"in(?: the)? (?:allowed|configured|maximum|permitted|specified) .{0,20}(?:time|period)",
+        r"(?:has|have|is|now) expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
         r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y"
         r"|ie))",
@@ -275,10 +302,9 @@ VAGUE_TEXTS: Final = (
         r"|to) relay",
         r"not a gateway",
         r"(?:don't|do not|does not|doesn't|cannot|can't|won't|will not|not) (?:handle|relay|accept mail for)",
-        r"\bnot local\b|allowed rcpthosts|not configured to (?:accept|relay|handle)",
-        r"accept mail for (?:that|this|the) domain|rcpthosts|non-?local (?:domain|recipient|user)",
-        r"local users? only|only .{0,20}local users",
-        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)|mail relay",
+        r"\bnot local\b|allowed rcpthosts|(?:one of|in|among) our domains",
+        r"not configured to (?:accept|relay|handle)|accept mail for (?:that|this|the) domain|rcpthosts",
+        r"non-?local (?:domain|recipient|user)|local users? only|only .{0,20}local users|mail relay",
         r"relay (?:check|access)",
     ),
     _text(

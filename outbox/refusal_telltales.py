@@ -14,7 +14,8 @@ C = Cause
 
 _US: Final = (
     r"(?:your|the|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
-    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|domain|mta|isp|subnet|range)"
+    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|(?<!sender )(?<!from )domain|mta|isp"
+    r"|subnet|range)"
 )
 
 TELLTALE_TEXTS: Final = (
@@ -69,7 +70,10 @@ TELLTALE_TEXTS: Final = (
         r"\bip\b.{0,30}(?:does|do|did|could|can) ?no?t (?:be )?(?:resolve|map|match)",
         r"unresolvable (?:relay|ip|host)|ip name lookup|failure in dns look-?up",
         r"(?:no|without|missing|invalid|bad) (?:valid )?dns (?:entry|ptr|record)|forward[- ]confirmed",
-        r"\bno dns (?:name|entry|record)|ip has no|no (?:host ?name|name|dns) for ip",
+        r"\bno dns (?:name|entry|record)",
+        r"\bip (?:address )?(?:is )?(?:unknown|not (?:found|listed|known)) (?:to|in|by)",
+        r"unknown (?:client|host address)|your host\b.{0,20}(?:unknown|not found|resolve)",
+        r"client host .{0,30}\bdns|ip has no|no (?:host ?name|name|dns) for ip",
     ),
     _text(
         C.TLS,
@@ -90,7 +94,7 @@ TELLTALE_TEXTS: Final = (
         r"(?:file|attachment) (?:extension|type|name)s?\b",
         r"(?:high[- ]risk|dangerous|executable|banned|forbidden) (?:file|attach|content|word)",
         r"\b(?:uribl|surbl|ivmuri)\b|\bdbl\.spamhaus|\buribl\.",
-        r"(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b",
+        r"(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b|\b(?:urls?|links?) (?:in|of|that)\b",
     ),
     _text(
         C.POPULAR,
@@ -120,7 +124,7 @@ TELLTALE_TEXTS: Final = (
         r"\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
-        r"connection count|concurrency",
+        r"connection count|recipients? (?:limit|count)|concurrency",
         r"\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
         r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
         r"|session)",
@@ -142,9 +146,10 @@ TELLTALE_TEXTS: Final = (
         r"mailspike|spamrats|invaluement|barracuda(?:central|networks\.com/rep)|ipcheck|senderscore",
         r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b",
         r"\b(?:cxbl|cdrbl)\b|\baup#|\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b",
-        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected|proxy rejected",
+        r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected",
+        r"(?:in|your|bad|invalid) (?:helo|ehlo)\b|\b(?:helo|ehlo) (?:host|domain|name)|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
-        r"refused to talk to",
+        r"refused to talk to|greeting failed|my name was rejected",
         rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}(?:(?:currently|temporarily"
         r"|permanently) )?(?:block|black|ban|listed|deni|reject|refus|suspend|not (?:allow|permit|accept"
         r"|authori|welcome)|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
@@ -161,13 +166,15 @@ TELLTALE_TEXTS: Final = (
         r"user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
         r"(?:sending|sen[dt]s?|source of|origin of) spam\b|\bspam sources?\b",
         r"(?:host|server|ip)s? (?:is |was |has been )?(?:blocked|blacklisted)|intrusion prevention",
-        r"dictionary attack|harvest|attack detected|in prison|blocked for abuse|service refused?\b",
+        r"abusive (?:host|sender|ip|network)|(?<!deactivated )due to (?:abuse|complaints)|dictionary attack",
+        r"harvest|attack detected|in prison|blocked for abuse|service refused?\b",
         r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|dial-?up|residential",
         r"(?:geographic|your) (?:location|country|region)|access from your|ip (?:is |was )?hang",
         r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused"
         r"|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source"
         r"|activ))",
-        r"complaints (?:we|about|from)|your access to (?:submit|this)|unauthori[sz]ed (?:interface|host|ip)",
+        r"complaints (?:we|about|from)|your access to (?:submit|this)",
+        r"from (?:this|your) (?:network|country|host|server)\b|unauthori[sz]ed (?:interface|host|ip)",
         r"blocked by ldap",
     ),
 )

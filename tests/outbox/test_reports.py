@@ -201,6 +201,65 @@ def test_the_recipient_is_found_in_words_for_people(text, recipient):
     assert report.recipient == recipient
 
 
+@pytest.mark.parametrize(
+    ("text", "reason", "hard"),
+    [
+        # the reply stands before the address it is about, or the command does
+        ("Sent >>> RCPT TO: <grace@example.org>\nReceived <<< 550 No such user\n\nCould not deliver mail to\n"
+         "grace@example.org\n*** end of it ***", Reason.UNKNOWN_RECIPIENT, True),
+        ("Could not be delivered because of\n\n550 5.1.1 User unknown\n\nThe following recipients were affected:\n"
+         "    grace@example.org\n\nAdditional Information\nOriginal Sender:    <b@rp.example.com>",
+         Reason.UNKNOWN_RECIPIENT, True),
+        ("-- server message\nR:550 5.1.1 <grace@example.org>: User unknown\n\n-- command\nRCPT TO:<grace@example.org>",
+         Reason.UNKNOWN_RECIPIENT, True),
+        # whom the message was addressed to first is not who did not get it
+        ("Your message\n\n  To:      kim@example.com\n  Subject: hello\n\ndid not reach the following recipient(s):\n\n"
+         "c=US;a= ;p=ORG;dda:SMTP=grace@example.org; on Mon\n    The recipient name is not recognized",
+         Reason.UNKNOWN_RECIPIENT, True),
+        # header fields quoted at the head, and "the original message", are not the end of the notice
+        ("This report relates to a message with these header fields:\n\n  Message-id: <1@example.com>\n\n"
+         "Your message cannot be delivered to the following recipients:\n\n  Recipient address: grace@example.org\n"
+         "  Diagnostic code: smtp;550 5.2.2 over quota", Reason.MAILBOX_FULL, False),
+        ("The original message was received on Monday\nfrom a.example\n\nIt cannot be delivered to:\n\n"
+         "<grace@example.org>:\n<<< 550 5.1.1 User unknown", Reason.UNKNOWN_RECIPIENT, True),
+        ("<grace@example.org>: host mx.example.org[192.0.2.9] refused to talk to me: 554 mx.example.org",
+         Reason.BLOCK_LIST, False),
+    ],
+)  # fmt: skip
+def test_a_notice_is_read_wherever_its_author_put_the_reply(text, reason, hard):
+    (report,) = notice(text).reports
+    assert (report.recipient, report.reason, report.hard) == ("grace@example.org", reason, hard), report.why
+
+
+def test_what_is_said_before_several_recipients_is_said_of_each():
+    text = "Not delivered within 2 days.\n\nThe recipients:\n\n<grace@example.org>\n\n<kim@example.com>\n"
+    assert [(each.recipient, each.reason) for each in notice(text).reports] == [
+        ("grace@example.org", Reason.EXPIRED),
+        ("kim@example.com", Reason.EXPIRED),
+    ]
+
+
+def test_the_owner_of_a_list_is_not_who_did_not_get_it():
+    assert notice("Your posting was rejected. Ask list-owner@example.org").reports == ()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Unzustellbare Mail",
+        "Non remis",
+        "Mancata consegna",
+        "Niedostarczona poczta",
+        "配信エラー",
+        "系统退信",
+        "[메일 발송 실패]",
+    ],
+)
+def test_a_failure_is_called_so_in_many_tongues(subject):
+    text = "<grace@example.org>: mailbox full"
+    assert notice(text, Subject=subject, From="x@example.org").kind is Kind.DSN
+
+
 def test_a_mail_system_needs_no_subject_to_be_believed_a_mail_system():
     assert notice("<grace@example.org>: mailbox full", Subject="hello").kind is Kind.DSN
     assert (
@@ -260,6 +319,11 @@ HOSTILE = {
     + b"\nFinal-Recipient: rfc822; a@b.example\n" * 20_000,
     "100 named in a long notice": DAEMON
     + b"".join(b"X-Failed-Recipients: a%d@b.example\n" % n for n in range(100)) + b"\n" + b"host said 550 no " * 60_000,
+    "100 diagnostics of 1,000 characters": DAEMON + PART + b"Content-Type: message/delivery-status\n"
+    + b"".join(
+        b"\nFinal-Recipient: rfc822; a%d@b.example\nDiagnostic-Code: smtp; 550 %d %s\n" % (n, n, b"mailbox konto " * 70)
+        for n in range(100)
+    ),
     "200,000 header fields": b"a: b\n" * 200_000,
     "folding without end": b"Subject: x" + b"\n " * 500_000,
     "NUL": DAEMON + b"\n" + b"\0" * MAX_BYTES,
