@@ -19,6 +19,7 @@ from django.shortcuts import render
 from django_ratelimit.core import get_usage
 
 from outbox import audit, second_factor
+from reputation.vault import Unsealable
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ PROVED: Final = "proved_at"
 LOGINS: Final = "10/5m"
 REFUSED: Final = "10/5m"
 WRONG_CODE: Final = "That code is wrong or was used already; wait for the next one."
+
+SEALED: Final = "The master key that your phone's secret was sealed with is not here: give a recovery code."
 
 
 class NotProved(PermissionError):
@@ -89,8 +92,16 @@ def _look(request: HttpRequest, user: User, password: str, code: str, code_owed:
         if not user.check_password(password):
             raise NotProved("That is not your password." if password else "Give your password again.")
         _note(request)
-    if code_owed and second_factor.enrolled(user) and not second_factor.passes(user, code):
+    if code_owed and second_factor.enrolled(user) and not _passes(user, code):
         raise NotProved(WRONG_CODE if code.strip() else "Give the code that your phone shows.")
+
+
+def _passes(user: User, code: str) -> bool:
+    try:
+        return second_factor.passes(user, code)
+    except Unsealable as error:
+        logger.error("the second factor of %s cannot be looked at: %s", user, error)
+        raise NotProved(SEALED) from None
 
 
 def _tell(request: HttpRequest, passed: bool) -> None:

@@ -19,6 +19,7 @@ from outbox.models.messages import (
     Uncertain,
 )
 from outbox.models.returned import Quarantine, ReturnCount, Signal
+from outbox.models.second_factor import Phone
 from outbox.models.watching import Alarm, Audit, AuditLook, Drill, RefusedPosts, SeenEvent, Vigil
 from outbox.models.webhooks import Endpoint, Notice
 
@@ -39,6 +40,7 @@ __all__ = [
     "Lane",
     "Message",
     "Notice",
+    "Phone",
     "Quarantine",
     "RefusedPosts",
     "ReturnCount",

@@ -1,22 +1,26 @@
 """The second factor: enrolled by its owner, asked for by what opens mail, worth one use a code."""
 
 import time
-from binascii import unhexlify
 from collections.abc import Iterator
 from html import unescape
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client, override_settings
 from django_otp.oath import TOTP
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from outbox import second_factor
-from outbox.models import Audit
+from outbox.models import Audit, Phone
 from outbox.people import make_groups
-from reputation import killswitch
+from reputation import killswitch, resealing
 from reputation.models import Purge, Reopening
+from reputation.vault import new_master_key
 from tests import factories
 from tests.outbox.reopened import backlog
 
@@ -29,7 +33,7 @@ QUICK = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 @pytest.fixture(autouse=True)
 def quick(live_db: Any) -> Iterator[None]:
-    with override_settings(PASSWORD_HASHERS=QUICK):
+    with override_settings(PASSWORD_HASHERS=QUICK, AO_MASTER_KEYS=[new_master_key()]):
         make_groups()
         yield
 
@@ -47,16 +51,24 @@ def rita(quick: None) -> Client:
     return responder("rita")
 
 
-def shown_by(device: TOTPDevice, ago: int = 0) -> str:
+def shown_by(device: Phone, ago: int = 0) -> str:
     """What the phone shows, or showed so many steps ago."""
-    code = TOTP(unhexlify(device.key), device.step, device.t0, device.digits)
+    code = TOTP(device.bin_key, device.step, device.t0, device.digits)
     code.time = time.time() - ago * device.step
     return f"{code.token():06}"
 
 
-def phone(name: str = "rita") -> TOTPDevice:
+def shown_to(user: User) -> Phone:
+    """A phone that is about to be enrolled."""
+    second_factor.enrolment(user)
+    return Phone.objects.get(user=user, confirmed=False)
+
+
+def phone(name: str = "rita") -> Phone:
     """An enrolled phone."""
-    return TOTPDevice.objects.create(user=User.objects.get(username=name), name="phone", confirmed=True)
+    device = shown_to(User.objects.get(username=name))
+    Phone.objects.filter(pk=device.pk).update(confirmed=True)
+    return device
 
 
 def text(response: Any, status: int = 200) -> str:
@@ -81,7 +93,7 @@ def test_a_phone_is_enrolled_with_the_password_and_its_code(rita: Client) -> Non
     assert "Enrol a phone" in text(rita.get(ACCOUNT))
     assert "not your password" in text(rita.post(f"{ACCOUNT}begin/", {"password": "guess"}), 422)
     page = text(rita.post(f"{ACCOUNT}begin/", {"password": PASSWORD}))
-    device = TOTPDevice.objects.get()
+    device = Phone.objects.get()
     assert not device.confirmed
     assert 'src="data:image/svg+xml' in page
     assert second_factor.enrolment(device.user).letters in page
@@ -110,12 +122,12 @@ def test_removing_it_wants_the_password_and_a_code(rita: Client) -> None:
 
 def test_the_password_alone_enrols_no_other_phone_beside_one(rita: Client) -> None:
     device = phone()
-    other = TOTPDevice.objects.create(user=device.user, name="phone", confirmed=False)
+    other = shown_to(device.user)
     given = {"password": PASSWORD}
     assert "data:image" not in text(rita.post(f"{ACCOUNT}begin/", given), 422)
     assert "data:image" not in text(rita.post(f"{ACCOUNT}confirm/", given | {"code": "000000"}), 422)
     assert "remove it first" in text(rita.post(f"{ACCOUNT}confirm/", given | {"code": shown_by(other)}), 422)
-    assert TOTPDevice.objects.get(confirmed=True) == device
+    assert Phone.objects.get(confirmed=True) == device
 
 
 def test_strangers_see_no_account(live_db: Any) -> None:
@@ -164,6 +176,60 @@ def test_a_recovery_code_works_once(rita: Client) -> None:
     assert second_factor.passes(user, f" {code.upper()[:4]} {code.upper()[4:]} ")
     assert not second_factor.passes(user, code)
     assert second_factor.codes_left(user) == 9
+
+
+# -- at rest -------------------------------------------------------------------------------------------------
+
+
+def test_the_database_holds_neither_a_secret_nor_a_recovery_code(rita: Client, settings: Any) -> None:
+    device = phone()
+    codes = second_factor.recovery_codes(device.user)
+    row = str(Phone.objects.values().get()) + str(list(StaticToken.objects.values()))
+    assert TOTPDevice.objects.get().key == ""
+    assert not [code for code in [*codes, device.bin_key.hex(), str(device.bin_key)] if code in row]
+    assert second_factor.hashed(device.user.pk, codes[0]) in row
+    kept = second_factor.hashed(device.user.pk, codes[1])
+    settings.SECRET_KEY = "another"
+    assert second_factor.hashed(device.user.pk, codes[1]) != kept, "nobody tries 40 bits without the key"
+    assert second_factor.hashed(device.user.pk + 1, codes[1]) != kept
+
+
+def test_the_kept_hash_of_a_recovery_code_opens_nothing(rita: Client) -> None:
+    phone()
+    user = User.objects.get(username="rita")
+    second_factor.recovery_codes(user)
+    kept = StaticToken.objects.values_list("token", flat=True)[0]
+    assert not second_factor.passes(user, kept)
+
+
+def test_a_secret_is_resealed_with_all_others(rita: Client, settings: Any) -> None:
+    device = phone()
+    old = settings.AO_MASTER_KEYS
+    settings.AO_MASTER_KEYS = [new_master_key(), *old]
+    assert {tally.column: tally.resealed for tally in resealing.reseal()}["outbox.Phone.secret_sealed"] == 1
+    settings.AO_MASTER_KEYS = settings.AO_MASTER_KEYS[:1]
+    assert second_factor.passes(device.user, shown_by(device := Phone.objects.get()))
+    settings.AO_MASTER_KEYS = [new_master_key()]
+    epoch = killswitch.trip("agents", who="omar", why="").epoch
+    ready_for_another()
+    assert "recovery code" in text(resumed(rita, epoch, "123456"), 422)
+    assert len(killswitch.open_stops()) == 1
+
+
+def test_what_was_enrolled_before_goes_on_working(rita: Client) -> None:
+    user = User.objects.get(username="rita")
+    plain = TOTPDevice.objects.create(user=user, name="phone", confirmed=True)
+    StaticToken.objects.create(device=StaticDevice.objects.create(user=user, name="codes"), token="abcdefgh")
+    migration = import_module("outbox.migrations.0013_sealed_second_factors")
+    with connection.schema_editor() as editor:
+        migration.seal(apps, editor)
+    device = Phone.objects.get()
+    assert (device.bin_key.hex(), device.key, device.pk) == (plain.key, "", plain.pk)
+    assert second_factor.passes(user, shown_by(device))
+    assert second_factor.passes(user, "abcdefgh")
+    with connection.schema_editor() as editor:
+        migration.unseal(apps, editor)
+    assert TOTPDevice.objects.get().key == plain.key
 
 
 def test_nobody_passes_by_somebody_elses_phone(rita: Client) -> None:

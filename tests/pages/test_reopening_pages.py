@@ -1,21 +1,20 @@
 """A stop ends in a real browser: two people, a code of a phone, what waits is let go in steps or thrown away."""
 
 import time
-from binascii import unhexlify
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django_otp.oath import TOTP
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import expect
 
-from outbox import ledger, recheck, sessions
+from outbox import ledger, recheck, second_factor, sessions
 from outbox.ledger import Settlement
-from outbox.models import Agent, Delivery
+from outbox.models import Agent, Delivery, Phone
 from reputation import killswitch
 from reputation.models import OpenStop, Purge, Reopening
+from reputation.vault import new_master_key
 from tests import factories
 from tests.outbox.reopened import backlog
 from tests.pages.test_killswitch_pages import PASSWORD, fits, opened, responder
@@ -25,14 +24,15 @@ SCOPE = "stream:agents-support"
 
 
 @pytest.fixture
-def ada(server: str) -> Agent:
+def ada(server: str, settings: Any) -> Agent:
+    settings.AO_MASTER_KEYS = [new_master_key()]
     agent = factories.agent("ada")
     backlog(agent, gmail=30, yahoo=8)
     return agent
 
 
-def shown_by(device: TOTPDevice) -> str:
-    code = TOTP(unhexlify(device.key), device.step, device.t0, device.digits)
+def shown_by(device: Phone) -> str:
+    code = TOTP(device.bin_key, device.step, device.t0, device.digits)
     code.time = time.time()
     return f"{code.token():06}"
 
@@ -47,7 +47,9 @@ def test_one_proposes_another_confirms_with_a_code_and_it_opens_in_steps(
 ) -> None:
     epoch = ruled()
     rita, omar = responder("rita"), responder("omar")
-    device = TOTPDevice.objects.create(user=User.objects.get(username="omar"), name="phone", confirmed=True)
+    second_factor.enrolment(User.objects.get(username="omar"))
+    Phone.objects.update(confirmed=True)
+    device = Phone.objects.get()
     page = window(rita, size, "light", javascript=javascript).open(f"/killswitch/{epoch}/")
     page.fill("#resume [name=why] >> nth=0", "the list was cleaned")
     page.fill("#resume [name=password] >> nth=0", PASSWORD)
@@ -119,12 +121,12 @@ def test_a_phone_is_enrolled_and_breaks_the_glass(window: Windows, ada: Agent) -
     page.wait_for_selector("img.qr")
     assert page.evaluate("document.querySelector('img.qr').naturalWidth") > 100, "the picture is shown"
     fits(page, "enrol")
-    device = TOTPDevice.objects.get()
+    device = Phone.objects.get()
     page.fill("#enrol [name=code]", shown_by(device))
     page.click("#enrol button")
     page.wait_for_selector("#codes")
     fits(page, "codes")
-    TOTPDevice.objects.update(last_t=-1)
+    Phone.objects.update(last_t=-1)
     here.open("/account/second-factor/", "reopen-account")
     page = here.open(f"/killswitch/{epoch}/")
     opened(page)

@@ -18,7 +18,8 @@ SUPPRESSED = "reputation.Suppression.address_sealed"
 SECRETS = (
     "outbox.Endpoint.secret_sealed",
     "outbox.Endpoint.old_secret_sealed",
-)  # of webhooks; nobody has any here
+    "outbox.Phone.secret_sealed",
+)  # of webhooks and people's phones; nobody has any here
 
 
 @pytest.fixture
