@@ -1,8 +1,8 @@
 """The desk's other door: the responder's page, a stop and its proof, the timeline, the resume.
 
 Guarantees: the stop buttons leave before anything is counted; a stop asks for nothing but a session that may stop, is
-never counted against a rate, and is a transaction of its own. Whoever may look may not therefore stop, and whoever may
-stop may not therefore resume (``desk_reopen``).
+never counted against a rate, and is a transaction of its own; one that would stop nothing is refused. Whoever may look
+may not therefore stop, and whoever may stop may not therefore resume (``desk_reopen``).
 """
 
 from collections.abc import Callable, Iterator
@@ -109,12 +109,11 @@ def now(request: HttpRequest) -> HttpResponseBase:
 def stop(request: HttpRequest) -> HttpResponseBase:
     """Stop a scope: one that the page offered (``scope``), or one that was typed (``kind`` and ``key``)."""
     try:
-        scope = _offered(request.POST["scope"]) if "scope" in request.POST else _named(request.POST)
-        if scope == "all" and "sure" not in request.POST:
+        given = request.POST
+        scope = scopes.offered(given["scope"]) if "scope" in given else _named(given)
+        if scope == "all" and "sure" not in given:
             raise UnknownScope(UNSURE)
-        done = killswitch.trip(
-            scope, who=_who(request), why=request.POST.get("why", "").strip()[: switchlog.MOST]
-        )
+        done = killswitch.trip(scope, who=_who(request), why=given.get("why", "").strip()[: switchlog.MOST])
     except (UnknownScope, scopes.NoSuchScope) as error:
         return _page(request, aimed=request.POST, error=str(error), status=422)
     except Error as error:
@@ -245,11 +244,6 @@ def _may(request: HttpRequest) -> dict[str, bool]:
         "may_export": EXPORT,
     }
     return {name: person_of(request).has_perm(permission) for name, permission in asked.items()}
-
-
-def _offered(scope: str) -> str:
-    kind, _, key = scope.partition(":")
-    return killswitch.scope_of(kind, key)
 
 
 def _named(given: Any) -> str:

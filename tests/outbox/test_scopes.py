@@ -3,6 +3,7 @@
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -10,6 +11,7 @@ from outbox import scopes
 from outbox.models import Run
 from reputation import killswitch
 from tests import factories
+from tests.pages.desk import posted
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -46,6 +48,36 @@ def test_what_is_there_can_be_named(kind: str, key: str, scope: str) -> None:
 def test_what_is_not_there_is_refused_with_what_there_is(kind: str) -> None:
     with pytest.raises(scopes.NoSuchScope, match="There is no"):
         scopes.named(kind, "nosuch")
+
+
+def test_many_names_are_not_all_shown_and_a_provider_is_shown_once(ada: Any) -> None:
+    for number in range(12):
+        factories.agent(f"robot-{number:02}")
+    with pytest.raises(scopes.NoSuchScope, match=r"there are: ada, robot-00, .*robot-08, \.\.\.\.$"):
+        scopes.named("agent", "nosuch")
+    posted(ada, *({"to": f"p{number}@example.org", "agent": {"run_id": f"r{number}"}} for number in range(3)))
+    with pytest.raises(scopes.NoSuchScope, match=r"there are: other\.$"):
+        scopes.named("provider", "nosuch")
+
+
+def test_what_a_page_offers_is_there_even_under_an_old_name(ada: Any) -> None:
+    posted(ada, {"to": "grace@example.org"})
+    type(ada).objects.update(name="lovelace")
+    assert scopes.offered("agent:ada") == "agent:ada", "its lanes were opened under it"
+    assert scopes.offered("agent:lovelace") == "agent:lovelace"
+    assert [scopes.offered(wide) for wide in ("agents", "all")] == ["agents", "all"]
+    with pytest.raises(scopes.NoSuchScope):
+        scopes.offered("agent:nosuch")
+    with pytest.raises(killswitch.UnknownScope):
+        scopes.offered("nosuch:ada")
+
+
+def test_a_look_that_hangs_holds_up_no_stop(live_db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scopes, "PATIENCE", "SET LOCAL statement_timeout = '50ms'")
+    with psycopg.connect(live_db.owner) as other:
+        other.execute("LOCK TABLE outbox_agent IN ACCESS EXCLUSIVE MODE")
+        assert scopes.offered("agent:nosuch") == "agent:nosuch"
+    assert killswitch.trip("agent:nosuch", who="rita", why="").scope == "agent:nosuch"
 
 
 def test_a_run_may_be_named_without_its_agent_if_only_one_has_it(ada: Any) -> None:

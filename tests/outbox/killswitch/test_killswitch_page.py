@@ -154,6 +154,8 @@ def test_one_press_stops(rita: Client, ada: Agent, given: dict[str, str], scope:
             {"kind": "stream", "key": "agents-supprt"},
             "There is no stream 'agents-supprt'; there are: agents-support",
         ),
+        ({"scope": "stream:agents-supprt"}, "There is no stream"),
+        ({"scope": "run:ada/nightly"}, "There is no run"),
         ({}, "Name a scope"),
     ],
 )

@@ -65,10 +65,10 @@ def test_a_stop_by_a_rule_is_ended_by_two_people(rita: Client, omar: Client) -> 
 def test_a_rule_that_trips_again_wants_two_people_and_refutes_who_had_proposed(
     rita: Client, omar: Client
 ) -> None:
-    epoch = stopped(rita, "stream:a")
-    killswitch.trip("stream:a", who="rule:complaints", why="weak evidence")
+    epoch = stopped(rita, "recipient_domain:a.test")
+    killswitch.trip("recipient_domain:a.test", who="rule:complaints", why="weak evidence")
     assert resumed(rita, epoch).status_code == 302
-    killswitch.trip("stream:a", who="rule:complaints", why="still")
+    killswitch.trip("recipient_domain:a.test", who="rule:complaints", why="still")
     assert resumed(omar, epoch).status_code == 302  # a proposal of his own, no confirmation
     assert len(killswitch.open_stops()) == 1
     assert ResumeProposal.objects.count() == 2
@@ -102,7 +102,7 @@ def test_resuming_is_rate_limited_and_closed_while_nobody_counts(
         assert {resumed(rita, epoch, password="wrong").status_code for _ in range(10)} == {422}
     assert "Too many tries" in shown(resumed(rita, epoch), 429)
     assert len(killswitch.open_stops()) == 1
-    stopped(rita, "stream:a")
+    stopped(rita, "recipient_domain:a.test")
 
 
 def test_only_what_was_refused_counts_against_the_rate(rita: Client) -> None:
