@@ -51,6 +51,7 @@ Watching over it::
 Beside it: ``lifecycle`` is the one state machine, ``ids`` names things so that they sort by time,
 ``alarm`` kicks a worker after commit, ``runs`` opens the tree of runs and ``lineage`` ends it, ``preflight`` says what
 would happen, ``tasks`` is Celery's thin shell, ``desk*`` and ``admin*`` hold the pages for people, ``metrics`` and
-``gauges`` what machines want to know, ``replaying`` what other numbers of the rules would have stopped. Imports run
-``config -> outbox -> reputation``, never upward.
+``gauges`` what machines want to know, ``tally`` and ``knocks`` what is only counted (``counting`` writes it down),
+``replaying`` what other numbers of the rules would have stopped. Imports run ``config -> outbox -> reputation``, never
+upward.
 """

@@ -1,28 +1,19 @@
 """Who still knocks at a closed door: posts that were refused because of a stop or a key, counted by agent and minute.
 
-A storm costs nothing: a refusal adds one to a number in memory, and a thread of its own writes all numbers at most once
-a second, one row an agent, code and minute. An accepted post is not looked at. Refuses to matter: what cannot be
-written is tried again with the next, and lost with the process.
+A storm costs nothing: a refusal adds one to a number in memory (``counting``), of which one row an agent, code and
+minute is made. An accepted post is not looked at.
 """
 
-import functools
-import logging
-import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
 
-from django.db import connection
-
+from outbox import counting
 from reputation import sql
 
-logger = logging.getLogger(__name__)
-
 COUNTED: Final = frozenset({"stopped", "unauthenticated", "key_expired", "agent_disabled"})
-EVERY_SECONDS: Final = 1.0
 MINUTES: Final = 30
 MINUTE: Final = timedelta(minutes=1)
 
@@ -65,48 +56,10 @@ class Knocking:
         return max(self.minutes[-2:])
 
 
-class Tally:
-    """Numbers in memory, and the thread that writes them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[int, str]] = Counter()
-        self._some = threading.Event()
-        threading.Thread(target=self._write_on, name="refused posts", daemon=True).start()
-
-    def add(self, agent_id: int, code: str, posts: int = 1) -> None:
-        with self._lock:
-            self._counts[agent_id, code] += posts
-        self._some.set()
-
-    def _write_on(self) -> None:
-        while self._some.wait():
-            self._some.clear()
-            self.write()
-            time.sleep(EVERY_SECONDS)
-
-    def write(self) -> None:
-        """Write what was counted; what could not be written waits for the next."""
-        with self._lock:
-            counts, self._counts = self._counts, Counter()
-        try:
-            _add(counts)
-        except Exception as error:  # it is only a count
-            logger.warning("refused posts could not be counted: %s", error)
-            with self._lock:
-                self._counts.update(counts)
-
-
-@functools.cache
-def _tally() -> Tally:
-    # Made at first use, so that it lives in the process that counts: threads do not survive a fork.
-    return Tally()
-
-
 def note(agent_id: int, code: str, posts: int = 1) -> None:
     """Count refused posts of an agent, if their code is one that is counted; returns at once."""
     if agent_id and code in COUNTED:
-        _tally().add(agent_id, code, posts)
+        _refused.add((agent_id, code), posts)
 
 
 def knocking(agents: Sequence[int]) -> Knocking:
@@ -126,10 +79,8 @@ def forget() -> int:
 
 
 def _add(counts: Counter[tuple[int, str]]) -> None:
-    if not counts:
-        return
     agents, codes = zip(*counts, strict=True)
-    try:
-        sql.count(ADD, {"agents": list(agents), "codes": list(codes), "posts": list(counts.values())})
-    finally:
-        connection.close_if_unusable_or_obsolete()
+    sql.count(ADD, {"agents": list(agents), "codes": list(codes), "posts": list(counts.values())})
+
+
+_refused: Final = counting.Tally("refused posts", _add)

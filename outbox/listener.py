@@ -25,7 +25,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
 from django.db import Error
 
-from outbox import mailboxes, returns, tally
+from outbox import counting, mailboxes, returns, tally
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Handler:
             logger.warning("cannot tell whose address it is: %s", error)
             return LATER
         if mailbox is None:
-            tally.add(self.source, "refused")
+            tally.count(self.source, "refused")
             return REFUSED
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
@@ -77,7 +77,7 @@ class Handler:
         raw = envelope.content
         assert isinstance(raw, bytes)
         if has_bare_ends(raw):
-            tally.add(self.source, "refused")
+            tally.count(self.source, "refused")
             return BARE
         try:
             await self.call(partial(returns.take, raw, envelope.rcpt_tos[0], source=self.source))
@@ -195,16 +195,14 @@ class Listener:
         loop = asyncio.get_running_loop()
         for host, port in self._places:
             self._servers.append(await loop.create_server(partial(self._conversation, loop), host, port))
-        self._writing = loop.create_task(self._write_counts())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._writing.cancel()
         for server in self._servers:
             server.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._guests.gone.wait(), DRAIN_SECONDS)
-        await self._handler.call(tally.write)
+        await self._handler.call(counting.write)
         await asyncio.to_thread(self._handler.threads.shutdown)
 
     @property
@@ -225,11 +223,6 @@ class Listener:
             auth_exclude_mechanism=["LOGIN", "PLAIN"],
             command_call_limit=COMMANDS,
         )
-
-    async def _write_counts(self) -> None:
-        while True:
-            await asyncio.sleep(tally.WRITE_SECONDS)
-            await self._handler.call(tally.write)
 
 
 async def serve(places: Sequence[tuple[str, int]], ready: Callable[[str], None], *, lmtp: bool) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from outbox import proof, pulse, tally
+from outbox import proof, pulse
 from outbox.gauges import GAUGES
 from reputation import sql
 
@@ -48,8 +48,7 @@ WHERE r.kind = 'domain' AND r.purse_until > ao_now()
 
 
 def metrics(_request: HttpRequest) -> HttpResponse:
-    """Everything that could be read now, with what this process has counted and not written down yet."""
-    tally.write()
+    """Everything that could be read now."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Readings())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)

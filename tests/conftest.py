@@ -21,6 +21,7 @@ from django.db import connections
 
 from config.embedded import Cluster, Urls, throwaway
 from config.settings import database as django_database
+from outbox import counting
 from reputation import outlook
 from tests.ports import free_port
 
@@ -114,6 +115,7 @@ def live_db(_live: Live, django_db_blocker: pytest.FixtureRequest) -> Iterator[U
         cache.clear()
         outlook._remembered.clear()  # by keys that begin again
         yield _live.urls
+        counting.write()  # what this test has counted is not the next one's
         connections.close_all()
     with psycopg.connect(_live.urls.superuser, autocommit=True) as superuser:
         superuser.execute(_live.emptying)

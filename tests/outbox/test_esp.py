@@ -383,10 +383,10 @@ def test_some_services_ask_whether_anybody_is_here(one: UUID) -> None:
 
 
 def test_what_came_is_counted_by_its_end(one: UUID) -> None:
-    from outbox import tally
+    from outbox import counting
 
     send("postmark", bounce("postmark", one))
-    tally.write()
+    counting.write()
     assert ReturnCount.objects.filter(source="esp", end="counted").exists()
 
 

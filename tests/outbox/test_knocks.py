@@ -4,10 +4,9 @@ import re
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
 from django.test import Client
 
-from outbox import keys, knocks
+from outbox import counting, keys, knocks
 from outbox.models import Agent, ApiKey, RefusedPosts
 from reputation import killswitch, sql
 from tests import factories
@@ -16,15 +15,6 @@ from tests.pages.desk import posted, root
 pytestmark = pytest.mark.usefixtures("live_db")
 
 MESSAGE = {"to": ["grace@example.org"], "subject": "Hello", "text": "Hi"}
-
-
-@pytest.fixture
-def tally(monkeypatch: Any) -> knocks.Tally:
-    """Numbers that are written when the test says so."""
-    monkeypatch.setattr(knocks.Tally, "_write_on", lambda self: None)
-    made = knocks.Tally()
-    monkeypatch.setattr(knocks, "_tally", lambda: made)
-    return made
 
 
 @pytest.fixture
@@ -37,70 +27,47 @@ def post(key: str, path: str = "/v1/messages", body: Any = MESSAGE) -> int:
     return Client().post(path, body, content_type="application/json", headers=headers).status_code
 
 
-def counted(tally: knocks.Tally) -> dict[str, int]:
-    tally.write()
+def counted() -> dict[str, int]:
+    counting.write()
     return dict(RefusedPosts.objects.values_list("code", "posts"))
 
 
-def test_posts_of_a_stopped_agent_are_counted_those_of_a_batch_each(ada: Agent, tally: knocks.Tally) -> None:
+def test_posts_of_a_stopped_agent_are_counted_those_of_a_batch_each(ada: Agent) -> None:
     key = factories.key(ada)
     killswitch.trip("agent:ada", who="rita", why="")
     assert [post(key), post(key)] == [403, 403]
     assert post(key, "/v1/messages/batch", {"messages": [MESSAGE] * 5}) == 200
-    assert counted(tally) == {"stopped": 7}
+    assert counted() == {"stopped": 7}
     assert knocks.knocking([ada.pk]).posts == 7
     assert knocks.knocking([ada.pk + 1]).posts == 0
 
 
-def test_a_revoked_key_and_a_wrong_secret_are_their_agents(ada: Agent, tally: knocks.Tally) -> None:
+def test_a_revoked_key_and_a_wrong_secret_are_their_agents(ada: Agent) -> None:
     key, other = factories.key(ada), factories.key(ada)
     keys.revoke(ApiKey.objects.get(prefix=other.split("_")[2]).pk)
     forged = keys.Key(key.split("_")[2], keys.new().secret)
     body = f"ao_live_{forged.prefix}_{forged.secret[:40]}"
     assert [post(other), post(body + keys._checksum(body)), post("ao_live_nobody")] == [401, 401, 401]
-    assert counted(tally) == {"unauthenticated": 2}
+    assert counted() == {"unauthenticated": 2}
     assert Client().get("/v1/whoami", headers={"Authorization": f"Bearer {other}"}).status_code == 401
-    assert counted(tally) == {"unauthenticated": 2}, "reading is not knocking"
+    assert counted() == {"unauthenticated": 2}, "reading is not knocking"
 
 
-def test_what_is_accepted_or_refused_for_another_reason_is_not_counted(
-    ada: Agent, tally: knocks.Tally
-) -> None:
+def test_what_is_accepted_or_refused_for_another_reason_is_not_counted(ada: Agent) -> None:
     posted(ada, {})
     assert post(factories.key(ada), body={"to": []}) == 422
-    assert counted(tally) == {}
+    assert counted() == {}
 
 
-def test_a_storm_is_one_row_a_minute(ada: Agent, tally: knocks.Tally) -> None:
+def test_a_storm_is_one_row_a_minute(ada: Agent) -> None:
     for _ in range(3):
         for _ in range(1000):
             knocks.note(ada.pk, "stopped")
-        tally.write()
+        counting.write()
     assert RefusedPosts.objects.count() <= 2, "one, or two where a minute has just begun"
     assert {row.minute.second for row in RefusedPosts.objects.all()} == {0}
     seen = knocks.knocking([ada.pk])
     assert seen.posts == sum(seen.minutes[-2:]) == 3000
-
-
-def test_what_could_not_be_written_is_written_later(
-    ada: Agent, tally: knocks.Tally, monkeypatch: Any
-) -> None:
-    knocks.note(ada.pk, "stopped", 4)
-    with monkeypatch.context() as broken:
-        broken.setattr(sql, "count", lambda *_: (_ for _ in ()).throw(DatabaseError("gone")))
-        tally.write()
-    knocks.note(ada.pk, "stopped")
-    assert counted(tally) == {"stopped": 5}
-
-
-def test_the_thread_writes_by_itself(ada: Agent) -> None:
-    own = knocks.Tally()
-    own.add(ada.pk, "stopped")
-    for _ in range(200):
-        if RefusedPosts.objects.exists():
-            break
-        own._some.wait(0.05)
-    assert RefusedPosts.objects.get().posts == 1
 
 
 def test_they_are_shown_as_bars_beside_the_keys_and_forgotten(ada: Agent) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from outbox import mailboxes, optouts, returns, sessions, tally
+from outbox import mailboxes, optouts, returns, sessions
 from outbox.models import Delivery
 from reputation import judging, killswitch
 from reputation.models import Evidence, OpenStop, Watch
@@ -23,7 +23,6 @@ def session(live_db: Any) -> Iterator[int]:
         mailboxes.forget()
         yield sessions.begin("test")
         mailboxes.forget()
-        tally.write()
 
 
 def sent(session: int, number: int, *, exempt: bool = False) -> list[Any]:

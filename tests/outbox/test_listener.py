@@ -12,7 +12,7 @@ import pytest
 from django.db import Error
 from django.test import override_settings
 
-from outbox import listener, mailboxes, returns, sessions, tally
+from outbox import counting, listener, mailboxes, returns, sessions
 from outbox.listener import Listener, has_bare_ends
 from outbox.models import Quarantine, ReturnCount, Signal
 from reputation.vault import new_master_key
@@ -199,5 +199,5 @@ def test_refusals_are_counted(peer: smtplib.SMTP, one: UUID) -> None:
     peer.mail("")
     for _ in range(20):
         peer.docmd(f"RCPT TO:<b+{'a' * 48}@rp.{DOMAIN}>")
-    tally.write()
+    counting.write()
     assert ReturnCount.objects.get(end="refused").messages == 20

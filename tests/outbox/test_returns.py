@@ -14,7 +14,7 @@ import pytest
 from django.db import Error, connections
 from django.test import Client, override_settings
 
-from outbox import ledger, mailboxes, quarantine, returns, sessions, tally, unsubscribes
+from outbox import counting, ledger, mailboxes, quarantine, returns, sessions, unsubscribes
 from outbox.models import Delivery, Event, Quarantine, ReturnCount, Signal
 from outbox.returns import End, take
 from outbox.unsubscribes import Leaving
@@ -47,7 +47,6 @@ def keys(live_db: Any) -> Iterator[None]:
         mailboxes.forget()
         yield
         mailboxes.forget()
-        tally.write()
 
 
 @pytest.fixture
@@ -383,7 +382,7 @@ def flood(one: UUID, count: int) -> int:
 @pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_a_flood_of_forgeries_moves_nothing_in_flat_memory(one: UUID, count: int) -> None:
     assert flood(one, count) < 256 * 1024
-    tally.write()
+    counting.write()
     assert untouched(one)
     assert kinds(one) == ["accepted", "claimed", "delivered"]
     assert ReturnCount.objects.get(source="smtp", end="unmatched").messages == count
@@ -469,7 +468,7 @@ def test_what_is_dropped_is_counted_for_people_and_machines(
 ) -> None:
     monkeypatch.setattr(quarantine, "KEPT_OF_ONE_DELIVERY", 0)
     sent_back(b"\0", one)
-    tally.write()
+    counting.write()
     assert "dropped" in root().get("/admin/outbox/returncount/").content.decode()
     assert 'ao_returns_total{end="dropped",source="smtp"} 1.0' in Client().get("/metrics").content.decode()
 
