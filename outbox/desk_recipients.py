@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
-from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from outbox import audit, recipients
 from outbox.desk_switch import EXPORT, for_people, found_at
 from outbox.recipients import Window
+from reputation.viewing import download
 
 exports = for_people(EXPORT)
 
@@ -24,6 +25,4 @@ def everyone(request: HttpRequest, epoch: int) -> HttpResponseBase:
     audit.write(
         request.user.get_username(), "export", f"recipients:{first.scope}", epoch=first.pk, hours=int(hours)
     )
-    response = StreamingHttpResponse(recipients.written(window), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="received-before-stop-{first.pk}.csv"'
-    return response
+    return download(f"received-before-stop-{first.pk}.csv", recipients.written(window))

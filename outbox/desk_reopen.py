@@ -13,7 +13,6 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
-    StreamingHttpResponse,
 )
 from django.views.decorators.http import require_POST, require_safe
 
@@ -22,6 +21,7 @@ from outbox.desk_switch import EXPORT, PURGE, RESUME, for_people, found_at, pers
 from reputation import killswitch, reopening
 from reputation.models import OpenStop, Purge, Reopening
 from reputation.switchlog import Happening
+from reputation.viewing import download
 
 resumes = for_people(RESUME)
 purges = for_people(PURGE)
@@ -104,9 +104,7 @@ def affected(request: HttpRequest, key: int) -> HttpResponseBase:
     """Everybody whom a purge concerned, as CSV; noted in the audit before the first line leaves."""
     row = _purge(key)
     audit.write(person_of(request).get_username(), "export", f"purge:{row.pk}", scope=row.scope)
-    answer = StreamingHttpResponse(purging.affected(row), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="purge-{row.pk}.csv"'
-    return answer
+    return download(f"purge-{row.pk}.csv", purging.affected(row))
 
 
 def _proved(

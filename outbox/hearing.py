@@ -23,8 +23,9 @@ from outbox.press import Job
 from reputation import families, incidents, judging, shaping, suppression, valves, witnesses
 from reputation.blocklists import Suspicion
 from reputation.listings import Listings
+from reputation.resolver import Asks
 from reputation.rules import Verdict
-from reputation.selfsigned import Asks, SelfChecks
+from reputation.selfsigned import SelfChecks
 from reputation.shaping import Accusation, Strike
 from reputation.signing import Signer
 

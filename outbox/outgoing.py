@@ -45,7 +45,7 @@ WHERE r.cleared_at IS NOT NULL GROUP BY 1, 2, 3, 4, 5
 # What a stop would catch. Lanes without work sleep for ever, so they are passed over where work is counted.
 EFFECTS: Final[LiteralString] = """
 WITH sending AS MATERIALIZED (
-    SELECT d.cleared_at, l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2)) AS scopes
+    SELECT d.cleared_at, ao_scopes(l.scopes, d.recipient) AS scopes
     FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id WHERE d.status = 'sending' LIMIT %(lanes)s
 )
 SELECT wanted.scope, lanes.n >= %(lanes)s AS cut, queued.n AS queued, held.n AS held, now.leased, now.cleared

@@ -42,7 +42,7 @@ WITH settled AS MATERIALIZED (
 ), told AS (
     SELECT f.cleared_at, f.dotted, coalesce(f.cleared_at > %(at)s, true) AS after, d.id, d.recipient, d.status, d.code
     FROM found AS f JOIN outbox_delivery AS d ON d.id = f.id JOIN outbox_lane AS l ON l.id = d.lane_id
-    WHERE %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2)))
+    WHERE %(scope)s = ANY (ao_scopes(l.scopes, d.recipient))
       AND (f.cleared_at < %(end)s OR f.cleared_at IS NULL)
 )
 SELECT looked.n AS looked, told.* FROM (SELECT count(*) AS n FROM settled) AS looked LEFT JOIN told ON true
@@ -56,7 +56,7 @@ FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 WAITING: Final[LiteralString] = """
 SELECT count(*) AS deliveries FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
 WHERE d.status IN ('queued', 'deferred')
-  AND %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2)))
+  AND %(scope)s = ANY (ao_scopes(l.scopes, d.recipient))
 """
 
 

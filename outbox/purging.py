@@ -33,14 +33,6 @@ RETURNING id
 ONES: Final[LiteralString] = "SELECT id FROM waiting WHERE id < ao_uuid_floor(%(at)s) LIMIT %(most)s"
 TO_SET_ASIDE: Final[LiteralString] = "".join((recheck.LANES, ONES))
 
-# What was under a lease at the stop may still come back undotted into the queue (as for a reopening).
-UNDER_WAY: Final[LiteralString] = """
-SELECT %(at)s > clock_timestamp() - %(back)s::interval AND EXISTS (
-    SELECT FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
-    WHERE d.status = 'sending' AND d.cleared_at IS NULL AND d.id < ao_uuid_floor(%(at)s)
-      AND %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2)))) AS yes
-"""
-
 # Of two purges of one delivery the last one counts.
 ASIDE: Final[LiteralString] = """
 SELECT d.id FROM outbox_lane AS l JOIN outbox_delivery AS d ON d.lane_id = l.id AND d.status = 'held'
@@ -170,7 +162,7 @@ def _batch(row: Purge) -> bool:
     domain = key if kind == "recipient_domain" else ""
     given = {"scope": row.scope, "domain": domain, "purge": name(row), "at": row.at, "most": BATCH}
     # asked first: what comes back between the two is found
-    awaited = state == Purge.State.SETTING and sql.one(UNDER_WAY, given | {"back": recheck.COMING_BACK}).yes
+    awaited = state == Purge.State.SETTING and recheck.under_way(row.scope, row.at)
     found = [one.id for one in sql.rows(statement, given)]
     if awaited and not found:
         return False

@@ -82,11 +82,9 @@ CUTS: Final[LiteralString] = "".join((LANES, RANKED))
 
 # What may still come back undotted into the queue of a scope that was stopped just now.
 UNDER_WAY: Final[LiteralString] = """
-SELECT EXISTS (SELECT FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
-    WHERE d.status = 'sending' AND d.cleared_at IS NULL
-      AND %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2))))
-  AND EXISTS (SELECT FROM reputation_reopening WHERE id = %(id)s AND at > clock_timestamp() - %(back)s::interval)
-  AS yes
+SELECT %(at)s > clock_timestamp() - %(back)s::interval AND EXISTS (
+    SELECT FROM outbox_delivery AS d JOIN outbox_lane AS l ON l.id = d.lane_id
+    WHERE d.status = 'sending' AND d.cleared_at IS NULL AND %(scope)s = ANY (ao_scopes(l.scopes, d.recipient))) AS yes
 """
 
 # One process a batch, and only while nobody has come further; a reopening that was given up is left alone.
@@ -134,6 +132,11 @@ def tend(seconds: float = IN_TICK) -> None:
             advance(row.pk, seconds)
 
 
+def under_way(scope: str, at: datetime) -> bool:
+    """Whether a lease of a stopped scope may still come back undotted: not long after ``at``, when somebody asked."""
+    return bool(sql.one(UNDER_WAY, {"scope": scope, "at": at, "back": COMING_BACK}).yes)
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[bool]:
     """Whether no other process tends now: two would read the same page, and one of them in vain."""
@@ -157,10 +160,7 @@ def _go_on(row: Reopening) -> bool:
 
 
 def _counted(row: Reopening) -> bool:
-    if (
-        row.resumed_epoch is None
-        and sql.one(UNDER_WAY, {"scope": row.scope, "id": row.pk, "back": COMING_BACK}).yes
-    ):
+    if row.resumed_epoch is None and under_way(row.scope, row.at):
         return False
     n = sql.one(COUNT, _scope(row)).n
     return bool(sql.count(COUNTED, {"id": row.pk, "n": n}))

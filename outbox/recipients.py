@@ -32,7 +32,7 @@ REACHED: Final[LiteralString] = """
 SELECT a.id, a.outcome, a.ended_at AS at, a.host, concat_ws(' ', a.reply_code, a.reply) AS reply, d.id AS delivery,
        d.recipient, d.status, d.code, l.provider, g.name AS agent, u.name AS run, u.on_behalf_of, m.subject,
        m.header_id AS message_id,
-       %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2))) AS within
+       %(scope)s = ANY (ao_scopes(l.scopes, d.recipient)) AS within
 FROM (
     SELECT * FROM outbox_attempt
     WHERE id >= ao_uuid_floor(%(since)s) AND id < ao_uuid_floor(%(until)s) AND id > %(after)s
@@ -55,7 +55,7 @@ SELECT r.host, t.name AS route, s.name AS domain, count(*) AS deliveries, min(r.
 FROM recent AS r JOIN outbox_delivery AS d ON d.id = r.delivery_id JOIN outbox_lane AS l ON l.id = d.lane_id
 JOIN reputation_sendingdomain AS s ON s.id = l.domain_id LEFT JOIN reputation_route AS t ON t.id = s.route_id
 WHERE r.outcome = 'relayed' AND d.status = 'relayed'
-  AND %(scope)s = ANY (l.scopes || ('recipient_domain:' || split_part(d.recipient, '@', 2)))
+  AND %(scope)s = ANY (ao_scopes(l.scopes, d.recipient))
 GROUP BY 1, 2, 3 ORDER BY deliveries DESC LIMIT 20
 """
 

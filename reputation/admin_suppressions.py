@@ -17,7 +17,6 @@ from django.http import (
     HttpResponse,
     HttpResponseBase,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -29,7 +28,7 @@ from reputation.suppression import Entry, Reason
 from reputation.suppression_forms import EraseForm, ImportForm, LiftForm, SuppressForm
 from reputation.suppression_lists import NAMED, BadList, Imported
 from reputation.vault import Unsealable
-from reputation.viewing import ReadOnly, block, chip, clock, confirm, stamp, visible
+from reputation.viewing import ReadOnly, block, chip, clock, confirm, download, stamp, visible
 
 LIST = "admin:reputation_suppression_changelist"
 LIFTING = "Streams of its scope may write to this person again. Whoever asked to be left alone will ask for the reason."
@@ -204,17 +203,11 @@ class SuppressionAdmin(ReadOnly):
                 return HttpResponseRedirect(reverse(LIST))
         return self._ask(request, form, title="Import a list", button="Import")
 
-    def export(self, request: HttpRequest) -> StreamingHttpResponse:
+    def export(self, request: HttpRequest) -> HttpResponseBase:
         """The list as it is filtered, as CSV."""
         _want(request, "unseal")
         rows = self.get_changelist_instance(request).get_queryset(request).order_by("pk")
-        headers = {
-            "Content-Disposition": 'attachment; filename="suppressions.csv"',
-            "Cache-Control": "no-store",
-        }
-        return StreamingHttpResponse(
-            suppression_lists.written(rows), content_type="text/csv; charset=utf-8", headers=headers
-        )
+        return download("suppressions.csv", suppression_lists.written(rows))
 
     def _ask(self, request: HttpRequest, form: Any, **shown: Any) -> HttpResponse:
         return confirm(self, request, form=form, **{"back": reverse(LIST), **shown})

@@ -7,22 +7,15 @@ may; each list is asked about the same address or domain once in ten minutes at 
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from reputation.blocklists import BlockList, Suspicion, control, listing, question
-from reputation.resolver import Answer, Problem
+from reputation.resolver import Answer, Asks, Problem
 from reputation.rules import Strength, Verdict
 
 RULE: Final = "block_list"
 AGAIN_AFTER: Final = 600.0  # seconds
 REPLY_LENGTH: Final = 500
-
-
-class Asks(Protocol):
-    """As much of a resolver as is needed."""
-
-    async def records(self, name: str, rdtype: str) -> Answer:
-        """Records of one name and type."""
 
 
 class Listings:

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 import dns.asyncbackend
 import dns.asyncresolver
@@ -124,6 +124,16 @@ class _Finding:
 
     found: Exchangers
     answers: tuple[Answer, ...]
+
+
+class Asks(Protocol):
+    """As much of a resolver as whoever asks for records needs."""
+
+    async def records(self, name: str, rdtype: str) -> Answer:
+        """Records of one name and type."""
+
+    async def fresh(self, name: str, rdtype: str) -> Answer:
+        """The same, asked anew."""
 
 
 @dataclass(eq=False)

@@ -11,10 +11,10 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final, Protocol
+from typing import Final
 
 from reputation import signing
-from reputation.resolver import Answer
+from reputation.resolver import Answer, Asks
 from reputation.rules import Strength, Verdict
 from reputation.signing import Algorithm, Signer
 
@@ -26,16 +26,6 @@ LARGEST: Final = 256 * 1024  # octets of a message worth hashing again
 REMEMBERED_KEYS: Final = 10_000
 
 _KEY: Final = re.compile(r"(?:^|;)\s*p\s*=\s*[^;\s]")
-
-
-class Asks(Protocol):
-    """As much of a resolver as is needed."""
-
-    async def records(self, name: str, rdtype: str) -> Answer:
-        """Records of one name and type."""
-
-    async def fresh(self, name: str, rdtype: str) -> Answer:
-        """The same, asked anew."""
 
 
 class SelfChecks:

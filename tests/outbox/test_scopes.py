@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from outbox import scopes
 from outbox.models import Run
-from reputation import killswitch
+from reputation import killswitch, sql
 from tests import factories
 from tests.pages.desk import posted
 
@@ -106,3 +106,10 @@ def test_a_mistyped_trip_stops_nothing_and_says_so() -> None:
     assert killswitch.open_stops() == []
     call_command("trip", "stream", "to-come", "--anyway", stdout=StringIO())
     assert [stop.scope for stop in killswitch.open_stops()] == ["stream:to-come"]
+
+
+def test_a_delivery_is_in_its_lanes_scopes_and_its_recipients_domains() -> None:
+    said = sql.one(
+        "SELECT ao_scopes(ARRAY['all', 'agent:ada']::varchar[], 'grace@corp.test') AS scopes"
+    ).scopes
+    assert said == ["all", "agent:ada", "recipient_domain:corp.test"]
