@@ -19,7 +19,8 @@ from reputation import sql
 
 PAGE: Final = 1000
 
-# What a backup calls open may have gone out since. What was under a lease keeps its allowance used: it may be.
+# What a backup calls open may have gone out since. What was under a lease keeps its allowance used: it may be. What
+# waited for an approval is told apart by the kind of its event.
 RESTORED: Final[LiteralString] = """
 WITH page AS MATERIALIZED (
     (SELECT id FROM outbox_delivery WHERE status IN ('held', 'queued', 'deferred') ORDER BY expires_at LIMIT %(page)s)
@@ -34,8 +35,8 @@ WITH page AS MATERIALIZED (
     FROM held WHERE d.id = held.id RETURNING d.id, d.message_id, d.attempt, held.purse_id, held.origin
 ), events AS (
     INSERT INTO outbox_event (id, message_id, delivery_id, at, kind, status, code, attempt, actor, note)
-    SELECT ao_uuid7(), message_id, id, ao_now(), 'restored', 'uncertain', 'restored_from_backup', attempt, %(actor)s,
-           'was ' || origin || ': ' || %(note)s
+    SELECT ao_uuid7(), message_id, id, ao_now(), CASE WHEN origin = 'held' THEN 'restored_held' ELSE 'restored' END,
+           'uncertain', 'restored_from_backup', attempt, %(actor)s, 'was ' || origin || ': ' || %(note)s
     FROM moved
 ), counted AS (
     SELECT ao_count(array_agg(purse_id), array_agg(true), array_agg(''::text)) AS n
@@ -49,11 +50,12 @@ UPDATE outbox_session SET ended_at = clock_timestamp() WHERE ended_at IS NULL
 """
 
 # Sent again as a stream would (RESEND): the attempt that was cleared has no say any more. Its recipient's suppression
-# and the stops are asked again on the way, as always.
+# and the stops are asked again on the way, as always. An approval that was owed when it was last restored still is.
 SEND_AGAIN: Final[LiteralString] = """
 WITH held AS MATERIALIZED (
-    SELECT d.id, EXISTS (SELECT FROM outbox_event AS e WHERE e.message_id = d.message_id AND e.delivery_id = d.id
-                         AND e.kind = 'restored' AND e.note LIKE 'was held: %%') AS unapproved
+    SELECT d.id, 'restored_held' = (
+        SELECT e.kind FROM outbox_event AS e WHERE e.message_id = d.message_id AND e.delivery_id = d.id
+        AND e.kind IN ('restored', 'restored_held') ORDER BY e.id DESC LIMIT 1) AS unapproved
     FROM outbox_delivery AS d
     WHERE d.id = ANY (%(ids)s::uuid[]) AND d.status = 'uncertain' AND d.expires_at > ao_now()
     ORDER BY d.id FOR UPDATE

@@ -3,10 +3,12 @@
 import io
 import time
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.test import Client
 
 from outbox import doubt, ids, ledger, sessions
@@ -81,7 +83,7 @@ def test_whatever_was_open_is_uncertain_and_what_was_final_stays(ada: Caller) ->
     )
     assert statuses() == expected | {"done": ("delivered", "accepted_by_server")}
     assert "5 deliveries were open and are uncertain now; sessions ended: 1" in told
-    events = Event.objects.filter(kind="restored")
+    events = Event.objects.filter(kind__in=["restored", "restored_held"])
     assert events.count() == 5
     assert {(one.actor, one.code) for one in events} == {("grace", "restored_from_backup")}
     assert all("the disk died" in one.note for one in events)
@@ -98,9 +100,31 @@ def test_what_waited_for_an_approval_waits_for_it_again_when_it_is_sent_again(ad
     [one] = [each for each in ledger.claim(session, tier=1, limit=10) if each.recipient.startswith("held")]
     ledger.settle(session, [Settlement(one.id, one.attempt, "held", "first_contact")])
     Session.objects.update(lease_until=datetime.now(UTC) - SOON)
-    restore(backup_taken=now())
+    restore(backup_taken=now(), why="was held: so it said")
+    assert sorted(Event.objects.filter(code="restored_from_backup").values_list("kind", flat=True)) == [
+        "restored",
+        "restored_held",
+    ]
     everything = list(Delivery.objects.values_list("pk", flat=True))
     assert doubt.decide(everything, Word.SEND_AGAIN, actor="grace", note="nothing of it arrived") == 2
+    assert statuses() == {"held": ("held", "policy"), "queued": ("queued", "")}
+    # approved, and restored once more: it owes nothing any more
+    Delivery.objects.filter(status="held").update(status="queued", code="")
+    assert doubt.restored("grace", "again") == 2
+    assert doubt.decide(everything, Word.SEND_AGAIN, actor="grace", note="nothing of it arrived") == 2
+    assert {status for status, _ in statuses().values()} == {"queued"}
+
+
+def test_what_was_restored_before_is_told_apart_by_the_migration(ada: Caller) -> None:
+    for name in ("held", "queued"):
+        ada.post(to=f"{name}@example.org")
+    Delivery.objects.filter(recipient__startswith="held").update(status="held", code="first_contact")
+    assert doubt.restored("grace", "the disk died") == 2
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("UPDATE outbox_event SET kind = 'restored' WHERE kind = 'restored_held'")  # as it was
+        cursor.execute(import_module("outbox.migrations.0015_restored_while_held").TOLD_APART)
+    everything = list(Delivery.objects.values_list("pk", flat=True))
+    doubt.decide(everything, Word.SEND_AGAIN, actor="grace", note="nothing of it arrived")
     assert statuses() == {"held": ("held", "policy"), "queued": ("queued", "")}
 
 
