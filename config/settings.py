@@ -122,7 +122,7 @@ CACHES: dict[str, dict[str, Any]] = {
 SILENCED_SYSTEM_CHECKS = [] if CACHE_URL else ["django_ratelimit.E003", "django_ratelimit.W001"]
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "outbox.apps.Admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

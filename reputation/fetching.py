@@ -3,8 +3,9 @@
 Guarantees: https to an allowed port of a name, no credentials, cookies, redirects, proxies or decompression; the name
 is resolved once, addresses that are private, loopback, link-local, multicast or hide such a one are refused
 (`resolver`), and the connection goes to the very address that was looked at, with the certificate checked for the
-name. No answer is longer or later than its limits say, however it drips, and few fetches run at once. The only
-importer of urllib3. What a body means is for others; a status other than 200 is an answer, too.
+name. A post may follow another through its connection, as long as that leads to an address the name has when it is
+looked at anew. No answer is longer or later than its limits say, however it drips, and few fetches run at once. The
+only importer of urllib3. What a body means is for others; a status other than 200 is an answer, too.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ import http.client
 import re
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +35,9 @@ WAIT: Final = (
 )
 PIECE: Final = 16 * 1024  # octets read at once
 WORDS: Final = 1024  # octets of an answer to a POST: for people, if it is a refusal
+LINGER: Final = 0.5  # seconds that they may take: the status counts without them
+RESTS: Final = 10.0  # seconds between two requests through one connection; most servers wait longer
+LIVES: Final = 300.0  # seconds: certificates are checked anew after them
 AGENT: Final = "AgentOutbox"
 LOCALHOST: Final = "localhost"
 
@@ -120,6 +126,8 @@ class Fetcher:
         self._port = port
         self._ca_file = ca_file
         self._ways = ways
+        self._at_once = at_once
+        self._resting: list[_Guarded] = []
         self._places = asyncio.Semaphore(at_once)
         self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="fetch")
 
@@ -163,12 +171,35 @@ class Fetcher:
         addresses = await self._addresses(place.name)
         if not addresses:
             raise FetchFailed(f"{place.name} has no address that we may connect to")
-        line = self._line(place, addresses[0], limits)
-        loop = asyncio.get_running_loop()
+        fresh = self._line(place, addresses[0], limits)
+        if request.page:
+            return await self._through(fresh, request, place.target)
+        if (rested := self._rested(fresh, addresses)) is not None:
+            with contextlib.suppress(_Stale):
+                return await self._through(rested, request, place.target)
+        return await self._through(fresh, request, place.target)
+
+    async def _through(self, line: "_Guarded", request: Request, target: str) -> Answer:
+        loop, answered = asyncio.get_running_loop(), False
         try:
-            return await loop.run_in_executor(self._threads, line.ask, request, place.target)
+            answer = await loop.run_in_executor(self._threads, line.ask, request, target)
+            answered = True
+            return answer
         finally:
-            line.hang_up()  # too late or not wanted any more: the thread must not go on with it
+            if answered and line.rests and len(self._resting) < self._at_once:
+                self._resting.append(line)
+            else:
+                line.hang_up()  # too late or not wanted any more: the thread must not go on with it
+
+    def _rested(self, like: "_Guarded", addresses: Sequence[str]) -> "_Guarded | None":
+        """A connection that can be used instead of a fresh one like this; what has rested too long is ended."""
+        for line in [one for one in self._resting if one.is_over()]:
+            self._resting.remove(line)
+            line.hang_up()
+        found = next((one for one in self._resting if one.replaces(like, addresses)), None)
+        if found is not None:
+            self._resting.remove(found)
+        return found
 
     async def _addresses(self, name: str) -> Sequence[str]:
         # only installations that allow loopback let this name come so far; it is not the DNS's (RFC 6761 6.3)
@@ -185,8 +216,15 @@ class Fetcher:
         return _Line(place.name, address, port, limits, ssl_context=context)
 
 
+class _Stale(FetchFailed):
+    """It was ended by the other side while it rested; what was asked through it may be asked again."""
+
+
 class _Guarded(urllib3.connection.HTTPConnection):
-    """A connection to one address, whatever its name resolves to by now, that another thread may end."""
+    """A connection to one address, whatever its name resolves to by now, that another thread may end.
+
+    ``rests``: its last answer was read to its end, so that another request may follow.
+    """
 
     def __init__(self, name: str, address: str, port: int, limits: Limits, **tls: Any) -> None:
         super().__init__(name, port, timeout=limits.step, **tls)
@@ -194,16 +232,32 @@ class _Guarded(urllib3.connection.HTTPConnection):
         self._limits = limits
         self._handle: socket.socket | None = None
         self._over = False
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._rests_until = 0.0
+        self.rests = False
 
     def _new_conn(self) -> socket.socket:
         sock = socket.create_connection((self._address, self.port), self._limits.step)
+        # or the body of a request waits for the acknowledgement of its head
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._handle = sock.dup()  # TLS takes the first one over, and could not be shut down from outside
         if self._over:
             self.hang_up()
         return sock
 
+    def is_over(self) -> bool:
+        """Whether it has rested too long, or the other side has ended it."""
+        return time.monotonic() > self._rests_until or not self.is_connected
+
+    def replaces(self, other: "_Guarded", addresses: Sequence[str]) -> bool:
+        """Whether it leads to the same host as another, to an address that was looked at for that."""
+        same = (type(self), self.host, self.port) == (type(other), other.host, other.port)
+        return same and self._limits == other._limits and self._address in addresses
+
     def ask(self, request: Request, target: str) -> Answer:
         """Send it, and take the answer. Raises FetchFailed."""
+        rested, self.rests = self.rests, False
         headers = {"Accept-Encoding": "identity", "User-Agent": AGENT, **(request.headers or {})}
         try:
             self.request(
@@ -216,18 +270,29 @@ class _Guarded(urllib3.connection.HTTPConnection):
             )
             return self._page() if request.page else self._status()
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
-            raise FetchFailed(f"{self.host}: {error or type(error).__name__}") from error
+            failed = _Stale if rested and isinstance(error, _CUT) else FetchFailed
+            raise failed(f"{self.host}: {error or type(error).__name__}") from error
         finally:
-            self.close()
-            if self._handle is not None:
-                self._handle.close()
+            with self._lock:
+                self._rests_until = min(time.monotonic() + RESTS, self._began + LIVES)
+                if self._over or not self.rests:
+                    self._end()
 
     def hang_up(self) -> None:
         """End it from another thread: whatever is read or written there fails at once."""
-        self._over = True
+        with self._lock:
+            self._over = True
+            if self._handle is not None:
+                with contextlib.suppress(OSError):
+                    self._handle.shutdown(socket.SHUT_RDWR)
+            if self.rests:
+                self._end()
+
+    def _end(self) -> None:
+        self.rests = False
+        self.close()
         if self._handle is not None:
-            with contextlib.suppress(OSError):
-                self._handle.shutdown(socket.SHUT_RDWR)
+            self._handle.close()
 
     def _page(self) -> Answer:
         response = self.getresponse()
@@ -237,11 +302,31 @@ class _Guarded(urllib3.connection.HTTPConnection):
 
     def _status(self) -> Answer:
         """Once the status is there it counts, whatever becomes of the rest."""
-        response, words = self.getresponse(), b""
-        if not 200 <= response.status < 300:
-            with contextlib.suppress(OSError, HTTPError, http.client.HTTPException, ValueError):
-                words = response.read1(WORDS, decode_content=False)
-        return Answer(response.status, _media_type(response), words, response.headers.get("Retry-After", ""))
+        response, words = self.getresponse(), bytearray()
+        with contextlib.suppress(OSError, HTTPError, http.client.HTTPException, ValueError):
+            self._linger(response, words)
+        if 200 <= response.status < 300:
+            words.clear()
+        return Answer(
+            response.status, _media_type(response), bytes(words), response.headers.get("Retry-After", "")
+        )
+
+    def _linger(self, response: urllib3.HTTPResponse, words: bytearray) -> None:
+        """Take the first words, and all of them if it is known how many there are: then another request may follow."""
+        sock, until = self.sock, time.monotonic() + LINGER  # none if the other side ends it
+        if sock is None or response.length_remaining is None:
+            if not 200 <= response.status < 300:
+                words += response.read1(WORDS, decode_content=False)
+            return
+        while left := min(response.length_remaining, WORDS - len(words)):
+            sock.settimeout(max(until - time.monotonic(), 0.001))
+            piece = response.read1(left, decode_content=False)
+            if not piece or time.monotonic() > until:
+                return
+            words += piece
+        if response.length_remaining == 0:
+            response.close()
+            self.rests = True
 
     def _body(self, response: urllib3.HTTPResponse) -> bytes:
         """Counted as it comes, whatever length was announced; one that ends before that length is no answer."""
@@ -251,6 +336,10 @@ class _Guarded(urllib3.connection.HTTPConnection):
             if len(body) > self._limits.size:
                 raise FetchFailed(f"{self.host}: more than {self._limits.size} octets")
         return bytes(body)
+
+
+# How a connection fails that the other side had ended, perhaps before it saw the request.
+_CUT: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class _PlainLine(_Guarded):

@@ -1,6 +1,7 @@
 """The guarded HTTPS edge, against servers that misbehave in every way they can."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -316,3 +317,174 @@ TAKEN = [
 def test_a_url_is_a_name_and_what_to_ask_it_for(url: str, expected: tuple[str, str]) -> None:
     place = place_of(url)
     assert (place.name, place.target) == expected
+
+
+# -- one connection for many posts ---------------------------------------------------------------------------
+
+TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+Plan = Callable[[int, int, Writer], Awaitable[None]]
+
+
+async def _takes(_connection: int, _request: int, writer: Writer) -> None:
+    writer.write(TAKEN)
+
+
+@asynccontextmanager
+async def receiver(
+    authority: Authority, plan: Plan = _takes
+) -> AsyncIterator[tuple[Fetcher, Finder, list[int]]]:
+    """A server that goes on with a connection; the list holds which connection each request came through."""
+    seen: list[int] = []
+    connections = 0
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        nonlocal connections
+        connections += 1
+        mine, number = connections, 0
+        try:
+            while not writer.is_closing() and (head := await reader.readuntil(b"\r\n\r\n")):
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or b"0")
+                await reader.readexactly(length)
+                number += 1
+                seen.append(mine)
+                await plan(mine, number, writer)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=authority.context(NAME))
+    finder = Finder("127.0.0.1")
+    fetcher = Fetcher(finder, port=server.sockets[0].getsockname()[1], ca_file=authority.ca_file)
+    try:
+        yield fetcher, finder, seen
+    finally:
+        for line in fetcher._resting:
+            line.hang_up()
+        server.close()
+
+
+async def _posts(fetcher: Fetcher, many: int = 1) -> list[int]:
+    return [(await fetcher.post(URL, b"{}", {})).status for _ in range(many)]
+
+
+@on_both_loops
+async def test_posts_follow_each_other_through_one_connection_and_pages_do_not(authority: Authority) -> None:
+    async with receiver(authority) as (fetcher, finder, seen):
+        assert await _posts(fetcher, 3) == [200] * 3
+        [line] = fetcher._resting
+        assert line.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "or each waits for 40 ms"
+        assert await fetcher.get(URL) == Answer(200, "", b"ok")
+        assert seen == [1, 1, 1, 2]
+        assert len(finder.asked) == 4, "the name is looked at every time"
+
+
+@on_both_loops
+async def test_a_connection_is_left_once_its_address_is_none_of_the_names(authority: Authority) -> None:
+    async with receiver(authority) as (fetcher, finder, seen):
+        await _posts(fetcher)
+        finder.addresses_given = ()
+        with pytest.raises(FetchFailed, match="no address"):
+            await _posts(fetcher)
+        finder.addresses_given = ("127.0.0.2",)
+        with pytest.raises(FetchFailed):  # nobody listens there
+            await _posts(fetcher)
+        assert seen == [1]
+        finder.addresses_given = ("127.0.0.2", "127.0.0.1")
+        await _posts(fetcher)
+        assert seen == [1, 1]
+
+
+@on_both_loops
+async def test_posts_at_once_have_a_connection_each(authority: Authority) -> None:
+    async with receiver(authority) as (fetcher, _, seen):
+        await asyncio.gather(*(_posts(fetcher, 2) for _ in range(4)))
+        assert len(seen) == 8
+        assert set(seen) == {1, 2, 3, 4}
+
+
+async def _closes(_connection: int, _request: int, writer: Writer) -> None:
+    writer.write(TAKEN)
+    await writer.drain()
+    writer.close()
+
+
+async def _says_close(_connection: int, _request: int, writer: Writer) -> None:
+    writer.write(TAKEN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+
+async def _half(_connection: int, _request: int, writer: Writer) -> None:
+    writer.write(TAKEN[:-1])
+
+
+async def _long(_connection: int, _request: int, writer: Writer) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000)
+
+
+async def _chunked(_connection: int, _request: int, writer: Writer) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+
+@pytest.mark.parametrize("plan", [_closes, _says_close, _half, _long, _chunked])
+@on_both_loops
+async def test_an_answer_without_a_clean_end_counts_and_nothing_follows_it(
+    authority: Authority, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reputation.fetching.LINGER", 0.1)
+    async with receiver(authority, plan) as (fetcher, _, seen):
+        assert await _posts(fetcher, 2) == [200, 200]
+        assert seen == [1, 2]
+
+
+@on_both_loops
+async def test_what_a_connection_that_was_just_ended_did_not_answer_is_posted_through_another(
+    authority: Authority,
+) -> None:
+    async def ends(connection: int, request: int, writer: Writer) -> None:
+        if (connection, request) == (1, 2):
+            writer.close()
+        else:
+            writer.write(TAKEN)
+
+    async with receiver(authority, ends) as (fetcher, _, seen):
+        assert await _posts(fetcher, 3) == [200] * 3
+        assert seen == [1, 1, 2, 2]
+
+
+@on_both_loops
+async def test_a_fresh_connection_that_is_cut_is_a_failure(authority: Authority) -> None:
+    async def ends(_connection: int, _request: int, writer: Writer) -> None:
+        writer.close()
+
+    async with receiver(authority, ends) as (fetcher, _, seen):
+        with pytest.raises(FetchFailed):
+            await _posts(fetcher)
+        assert seen == [1]
+
+
+@pytest.mark.parametrize("limit", ["RESTS", "LIVES"])
+@on_both_loops
+async def test_a_connection_rests_and_lives_so_long(
+    authority: Authority, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with receiver(authority) as (fetcher, _, seen):
+        monkeypatch.setattr(f"reputation.fetching.{limit}", -1.0)
+        await _posts(fetcher, 2)
+        assert seen == [1, 2]
+
+
+@on_both_loops
+async def test_one_that_hangs_is_not_asked_again_and_not_used_again(authority: Authority) -> None:
+    async def hangs(_connection: int, request: int, writer: Writer) -> None:
+        if request == 1:
+            writer.write(TAKEN)
+
+    async with receiver(authority, hangs) as (fetcher, _, seen):
+        limits = Limits(total=10, step=1)
+        assert (await fetcher.post(URL, b"{}", {}, limits)).status == 200
+        with pytest.raises(FetchFailed):
+            await fetcher.post(URL, b"{}", {}, limits)
+        assert seen == [1, 1]
+        assert (await fetcher.post(URL, b"{}", {}, limits)).status == 200
+        assert seen == [1, 1, 2]
