@@ -5,7 +5,7 @@ one that came too late is answered 409 with the newer state and what was typed. 
 may fail by itself: the page stays, and says what is not known. Whoever may look may not therefore decide.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, LiteralString
@@ -169,14 +169,15 @@ def health(request: HttpRequest) -> HttpResponse:
 def tell(request: HttpRequest, key: UUID, *, error: str = "", status: int = 200) -> HttpResponse:
     """One request's page, with what went wrong just now; what was typed stays."""
     shown = deciding.show(key)  # first: what is read after it can only be more
-    case = reviewing.found(key)
+    urgent = glance(lambda: reviewing.listed(Filters(), 1, PAGE), "what is urgent") or ()
+    case = next((row for row in urgent if row.id == key), None) or reviewing.found(key)
     if shown is None or case is None:
         raise Http404("There is no such request.")
     waits = glance(partial(reach.waiting, key), "what waits")
     read = glance(lambda: exhibits.exhibits(reach.spread(key, waits or 0)), "the messages of a request")
     context = {
         **_state(request, key, case),
-        **_neighbours(case),
+        **_neighbours(case, urgent),
         "error": error,
         "shown": str(shown),
         "seen_query": urlencode({"version": shown.version, "upto": shown.upto or ""}),
@@ -271,9 +272,9 @@ def _counted(number: int, one_: str, many: str) -> str:
     return f"{number:,} {one_ if number == 1 else many}"
 
 
-def _neighbours(case: Listed) -> dict[str, str]:
-    """The requests before and after it in the list; none of one that is over."""
-    names = [row.printed for row in glance(lambda: reviewing.listed(Filters(), 1, PAGE), "neighbours") or ()]
+def _neighbours(case: Listed, urgent: Sequence[Listed]) -> dict[str, str]:
+    """The requests before and after it in the list; what is not among the most urgent leads to the most urgent."""
+    names = [row.printed for row in urgent]
     at = names.index(case.printed) if case.printed in names else -1
     return {
         "before": names[at - 1] if at > 0 else "",

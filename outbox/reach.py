@@ -13,7 +13,8 @@ from uuid import UUID
 from reputation import sql
 from reputation.outlook import outlooks
 
-COUNTED: Final = 20_000
+COUNTED: Final = 5_000
+RANKED: Final = 200_000  # messages up to which samples are chosen by their place
 GLIMPSED: Final = 100  # messages of each request in the list
 FOLLOWED: Final = 2_000  # messages of a decision whose outcomes are counted
 DOMAINS: Final = 12
@@ -39,7 +40,7 @@ JOIN outbox_lane AS l ON l.id = d.lane_id
 WHERE d.status = 'held' GROUP BY 1, 2, 3
 """
 
-# Of few, evenly many apart, the last one among them.
+# So many apart, the last one among them.
 EACH: Final[LiteralString] = """
 SELECT id FROM (
     SELECT message_id AS id, row_number() OVER (ORDER BY message_id) AS place FROM outbox_held
@@ -54,7 +55,7 @@ SELECT (SELECT message_id FROM outbox_held WHERE approval_id = %(id)s AND decisi
         ORDER BY message_id DESC LIMIT 1) AS last
 """
 
-# Of many, evenly spread between the first and the last: one step down the index for each point.
+# Of very many, spread in time between the first and the last: one step down the index for each point.
 SPREAD: Final[LiteralString] = """
 SELECT DISTINCT h.message_id AS id FROM unnest(%(points)s::uuid[]) AS p (id)
 CROSS JOIN LATERAL (
@@ -170,8 +171,8 @@ def spread(request: UUID, messages: int) -> list[UUID]:
     """Some of its ``messages`` that wait, evenly spread, the last one too; of one that is over, its first."""
     if not messages:
         return [row.id for row in sql.rows(DECIDED, {"id": request, "samples": SAMPLES})]
-    if messages <= COUNTED:
-        asked = {"id": request, "most": COUNTED, "of": messages, "step": -(-messages // SAMPLES)}
+    if messages <= RANKED:
+        asked = {"id": request, "most": RANKED, "of": messages, "step": -(-messages // SAMPLES)}
         return [row.id for row in sql.rows(EACH, asked)]
     ends = sql.one(ENDS, {"id": request})
     low, high = ends.first.int, ends.last.int

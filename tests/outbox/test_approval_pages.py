@@ -1,6 +1,7 @@
 """The reviewers' door: who may, what a decision carries, what is told to whoever came too late."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,9 @@ from reputation.models import Stream
 from tests import factories
 from tests.outbox import asked
 from tests.outbox.killswitch.page import one_of, shown
+from tests.outbox.reopened import ask
 from tests.outbox.reviewed import name_of
+from tests.outbox.test_approval_flood import flood
 from tests.pages.desk import HOSTILE
 
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -341,3 +344,18 @@ def test_the_admin_and_the_pages_lead_there(rita: Client) -> None:
     assert 'href="/approvals/"' in shown(rita.get("/admin/"))
     assert 'href="/approvals/"' in shown(rita.get(LIST))
     assert 'href="/approvals/health/"' in shown(rita.get(LIST))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_flood_opens_within_half_a_second(live_db: Any, rita: Client, ada: Agent) -> None:
+    flood(live_db, ada, 80_000)
+    ask(live_db, "ANALYZE outbox_held, outbox_delivery, outbox_message")
+    for path in (LIST, address(asked.request()), f"{LIST}health/"):
+        took = []
+        for _ in range(5):
+            began = time.perf_counter()
+            told = shown(rita.get(path))
+            took.append(time.perf_counter() - began)
+        assert "Not known now" not in told
+        assert sorted(took)[2] < 0.5, (path, took)
