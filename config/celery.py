@@ -95,6 +95,7 @@ app.conf.update(
             "schedule": 300.0,
             "options": {"expires": 300},
         },
+        "write to reviewers": {"task": "outbox.summon", "schedule": 60.0, "options": {"expires": 60}},
         "forget and make partitions": {
             "task": "outbox.keep_house",
             "schedule": 3600.0,

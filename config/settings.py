@@ -253,6 +253,8 @@ AO_SENDING_ADDRESSES = words("AO_SENDING_ADDRESSES", "127.0.0.1" if AO_ALLOW_LOO
 AO_PAGER_URL = web_address("AO_PAGER_URL")
 AO_PAGER_COMMAND = shlex.split(text("AO_PAGER_COMMAND", ""))
 AO_HEARTBEAT_URL = web_address("AO_HEARTBEAT_URL")
+# The stream by which reviewers are written to when requests wait, a transactional one; empty: they are not.
+AO_REVIEWERS_STREAM = text("AO_REVIEWERS_STREAM", "")
 AO_RUNBOOK_URL = text("AO_RUNBOOK_URL", "docs/runbook.md")
 AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
 AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)

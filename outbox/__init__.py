@@ -40,6 +40,13 @@ Asking people::
     deciding     a person's word: release, in waves, a part, refuse; above a size another one's too
     releasing    it is carried out in pages, judged again; waves are watched; what nobody decides lapses
 
+Asking a person about it::
+
+    reach        whom a request's messages would go to, and what became of those that went
+    exhibits     some of them to read, least like the others first (variation: what they have in common, pure)
+    queue_health how long requests wait, and whether anybody reads them
+    summons      reviewers are written to, by a stream of our own
+
 Stopping it::
 
     panels       what goes out now, who sends it (outgoing, senders), and a button for each scope

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, LiteralString
 
-from outbox import proof, pulse
+from outbox import proof, pulse, queue_health
 from outbox.quarantine import KEPT_OF_ONE_MAILBOX
 from reputation import killswitch, sql
 
@@ -167,6 +167,13 @@ CONDITIONS: Final = (
         partial(_asked, DEGRADED),
         "The records of the sending domain {name} broke: its new mail is held.",
         "Its page in the admin names the record and what it must say.",
+    ),
+    Condition(
+        "rubber_stamp",
+        queue_health.stamping,
+        "{who} approved {percent:.0f} % of {decisions} requests within a day and looked at each for {dwell:.0f} s, "
+        "where reading one message takes {reading:.0f} s: nobody reads what goes out.",
+        "See the queue's health, and ask: too many requests, too little time, or a rule that asks about nothing.",
     ),
     Condition(
         "endpoint_disabled",

@@ -77,6 +77,24 @@ JUDGED: Final[LiteralString] = """
 SELECT extract(epoch FROM clock_timestamp() - max(judged_at))::float8 AS n FROM outbox_vigil
 """
 
+# How long those that were answered within a day had waited; at least what the oldest that is open has.
+APPROVAL_WAIT: Final[LiteralString] = """
+WITH asked AS (
+    SELECT a.opened_at, min(d.at) AS answered_at FROM outbox_approval AS a
+    LEFT JOIN outbox_decision AS d ON d.approval_id = a.id AND d.kind IN ('release', 'waves', 'part', 'refuse')
+    WHERE a.id >= ao_uuid_floor(ao_now() - interval '2 days') GROUP BY a.id
+)
+SELECT q.name, percentile_cont(q.share) WITHIN GROUP (
+    ORDER BY extract(epoch FROM asked.answered_at - asked.opened_at)::float8) AS n
+FROM (VALUES ('0.5', 0.5::float8), ('0.9', 0.9::float8)) AS q (name, share), asked
+WHERE asked.answered_at > ao_now() - interval '1 day' GROUP BY q.name, q.share
+"""
+
+OLDEST_APPROVAL: Final[LiteralString] = """
+SELECT coalesce(extract(epoch FROM ao_now() - min(opened_at)), 0)::float8 AS n FROM outbox_approval
+WHERE state IN ('open', 'confirming', 'watching')
+"""
+
 GAUGES: Final = (
     Gauge("ao_stops", "Trips there ever were.", STOPS, ("by",), ("rule", "person", "drill"), counter=True),
     Gauge(
@@ -129,6 +147,18 @@ GAUGES: Final = (
         "ao_audit_broken",
         "Whether a row of the audit is not what it was.",
         "SELECT count(*) AS n FROM outbox_auditlook WHERE broken IS NOT NULL",
+    ),
+    Gauge(
+        "ao_approvals_open",
+        "Requests that wait for a person.",
+        "SELECT count(*) AS n FROM outbox_approval WHERE state IN ('open', 'confirming', 'watching')",
+    ),
+    Gauge("ao_approvals_oldest_seconds", "How long the oldest of these has waited.", OLDEST_APPROVAL),
+    Gauge(
+        "ao_approval_wait_seconds",
+        "How long a request waits for its first answer, by those answered within a day.",
+        APPROVAL_WAIT,
+        ("quantile",),
     ),
     Gauge("ao_quarantine_fullest", "Messages in the fullest mailbox of the quarantine.", FULLEST),
     Gauge(

@@ -26,10 +26,14 @@ ROWS: Final[LiteralString] = """
 WITH wanted AS MATERIALIZED (
     SELECT a.* FROM outbox_approval AS a
     JOIN outbox_agent AS g ON g.id = a.agent_id JOIN reputation_stream AS s ON s.id = a.stream_id
+    JOIN outbox_run AS r ON r.id = a.run_id
     WHERE (%(id)s::uuid IS NULL OR a.id = %(id)s)
       AND (%(id)s::uuid IS NOT NULL OR (a.ended_at IS NOT NULL) = %(closed)s)
       AND (%(stream)s::text = '' OR s.name = %(stream)s::text) AND (%(agent)s::text = '' OR g.name = %(agent)s::text)
       AND (%(reason)s::text = '' OR a.reasons @> ARRAY[%(reason)s]::varchar[])
+      AND (%(state)s::text = '' OR a.state = %(state)s::text)
+      AND (%(words)s::text = ''
+           OR strpos(lower(concat_ws(' ', g.name, r.name, r.purpose, r.on_behalf_of)), %(words)s::text) > 0)
     ORDER BY CASE WHEN %(closed)s THEN a.ended_at END DESC, a.opened_at LIMIT %(most)s
 ), counted AS (
     SELECT w.*, c.people, c.messages, c.oldest,
@@ -95,6 +99,8 @@ class Filters:
     agent: str = ""
     reason: str = ""
     closed: bool = False  # those that are over instead, the newest first
+    state: str = ""
+    words: str = ""  # in the agent's or the run's name, its purpose, or for whom it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,8 @@ def _listed(filters: Filters, page: int, size: int, approval: UUID | None) -> li
         "stream": filters.stream,
         "agent": filters.agent,
         "reason": filters.reason,
+        "state": filters.state,
+        "words": filters.words.lower(),
         "most": max(100, page * size + 1),
         "bound": MANY + 1,
         "aged": AGED,

@@ -15,6 +15,7 @@ from outbox import (
     recheck,
     relayed,
     releasing,
+    summons,
     webhooks,
     worker,
 )
@@ -113,3 +114,9 @@ def tally() -> None:
 def look_at_audit() -> None:
     """Verify a step of the audit's chain."""
     audit.look()
+
+
+@shared_task(name="outbox.summon")  # type: ignore[untyped-decorator]
+def summon() -> None:
+    """Write to reviewers when requests wait that they were not told of."""
+    summons.summon()

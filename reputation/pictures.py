@@ -1,4 +1,4 @@
-"""Pictures of what warms up, as inline SVG: a ramp, shares against their lines, key ages, volume.
+"""Pictures of what warms up and what waits, as inline SVG: a ramp, shares against lines, key ages, volume, levels.
 
 Guarantees: no colour, style or script of its own, only class names that the admin's stylesheet paints, so that a
 picture follows light and dark under the strictest policy; every word from outside escaped; a title and a
@@ -78,6 +78,14 @@ class Age:
     state: str
     days: int
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How much there was of something at an instant, which its name says."""
+
+    name: str
+    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,24 @@ def volume(columns: Sequence[Column], line: int, title: str, called: str) -> str
     drawn.append(_line(LEFT, scale.y(line), RIGHT, scale.y(line), "limit"))
     drawn.append(_text(LEFT + 2, scale.y(line) - 4, called))
     return _picture(high, title, f"The line is at {line:,} recipients.", drawn)
+
+
+def levels(points: Sequence[Level], title: str, described: str) -> str:
+    """A level over time as an area, each point of which holds until the next; a few of them by their names."""
+    top, bottom, high = 14.0, 118.0, 140.0
+    scale = _Scale(max((point.height for point in points), default=1), top, bottom)
+    slot = (RIGHT - LEFT) / max(len(points), 1)
+    outline: list[svg.Point] = [svg.Point(LEFT, bottom)]
+    drawn: list[svg.Element] = [*_grid(scale)]
+    every = max(round(len(points) / 4), 1)
+    for place, point in enumerate(points):
+        x, y = round(LEFT + place * slot, 1), scale.y(point.height)
+        outline += [svg.Point(x, y), svg.Point(round(x + slot, 1), y)]
+        if (len(points) - 1 - place) % every == 0:
+            drawn.append(_below(x + slot / 2, bottom + 14, point.name))
+    outline.append(svg.Point(RIGHT, bottom))
+    drawn.append(svg.Polygon(points=outline, class_=["level"]))
+    return _picture(high, title, described, drawn)
 
 
 def shortened(name: str, most: int) -> str:

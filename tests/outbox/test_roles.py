@@ -34,6 +34,7 @@ AUDITORS: Final = only("auditors")
 ADMINS: Final = only("deliverability")
 RESPONDERS: Final = only("responders")
 BOTH: Final = only("deliverability", "responders")
+REVIEWERS: Final = only("deliverability", "reviewers")
 STAFF: Final = only(*GROUPS, "no group")
 EVERYBODY: Final = STAFF | {"a stranger", "an agent's key"}
 
@@ -134,6 +135,14 @@ PAGES: Final[dict[str, tuple[Who | None, Who | None]]] = {
     "stop-revoke": (UNSERVED, BOTH),
     "stop-recipients": (BOTH, UNSERVED),  # addresses
     "purge-affected": (BOTH, UNSERVED),  # addresses
+    # the reviewers' desk
+    "approvals": (LOOKS, UNSERVED),
+    "approvals-now": (LOOKS, UNSERVED),
+    "approvals-health": (LOOKS, UNSERVED),
+    "approval": (LOOKS, UNSERVED),
+    "approval-now": (LOOKS, UNSERVED),
+    "approval-sample": (LOOKS, UNSERVED),
+    "approval-decide": (UNSERVED, REVIEWERS),
     # one's own second factor
     "second-factor": (STAFF, UNSERVED),
     "second-factor-begin": (UNSERVED, STAFF),

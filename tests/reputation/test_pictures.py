@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reputation import pictures
-from reputation.pictures import Age, Bar, Column, Share, When
+from reputation.pictures import Age, Bar, Column, Level, Share, When
 
 SVG = "{http://www.w3.org/2000/svg}"
 MONDAY = date(2026, 11, 2)
@@ -227,3 +227,19 @@ def test_a_long_name_is_cut_in_its_middle_and_told_whole() -> None:
     drawn = pictures.shares([Share(scope, 3, 7, 0.2, 0.7, 0.02)], "Evidence")
     assert f">{scope}</title>" in drawn
     assert f">{scope}</text>" not in drawn, "it would stand over the figure beside it"
+
+
+def test_a_level_holds_until_the_next_point() -> None:
+    root = drawn(pictures.levels([Level("01:00", 2), Level("02:00", 4)], HOSTILE, HOSTILE))
+    [area] = of_class(root, "level")
+    points = [tuple(map(float, each.split(","))) for each in area.get("points", "").split()]
+    (_, floor), *steps, (_, end) = points
+    assert floor == end
+    heights = [floor - y for _, y in steps]
+    assert heights[0] == heights[1]
+    assert heights[2] == heights[3] == 2 * heights[0]
+    assert "script" not in {each.tag.removeprefix(SVG) for each in root.iter()}
+
+
+def test_no_level_at_all_is_drawn_too() -> None:
+    assert of_class(drawn(pictures.levels([], "t", "d")), "level")
