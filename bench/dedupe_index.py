@@ -41,7 +41,7 @@ CLUSTERS: Final[LiteralString] = """
 INSERT INTO outbox_cluster (id, sketch, bands)
 SELECT n, decode(repeat(md5(n::text), 16), 'hex'), ARRAY(
     SELECT hashint8extended(n, seed) FROM generate_series(1, 13) AS seed)
-FROM generate_series(1, %(clusters)s) AS n
+FROM generate_series(1, %(clusters)s::bigint) AS n
 """
 BANDS: Final[LiteralString] = """
 INSERT INTO outbox_band (hash, slot, cluster_id) SELECT unnest(bands), 0, id FROM outbox_cluster
@@ -50,7 +50,7 @@ PRINTS: Final[LiteralString] = """
 INSERT INTO outbox_print (cluster_id, person, nth, at, agent_id, delivery_id, enclosed, sketch)
 SELECT n %% %(clusters)s + 1, substr(sha256(int8send((n * 7919) %% %(clusters)s)), 1, 10), n / %(clusters)s + 1,
        ao_now() - n * interval '6 days' / %(prints)s, 1, ao_uuid7(), '', decode(repeat(md5(n::text), 16), 'hex')
-FROM generate_series(1, %(prints)s) AS n
+FROM generate_series(1, %(prints)s::bigint) AS n
 """
 COUNTS: Final[LiteralString] = """
 INSERT INTO outbox_clustercount (cluster_id, day, shard, people)
@@ -136,10 +136,13 @@ def _rounds(persons: int) -> dict[str, Took]:
         for person in range(3):
             _round(_draft(10 * persons + 3 * number + person, text))
     found: dict[str, Took] = {}
+    strangers = iter(
+        rng.sample(range(persons), 3 * (WARM_UP + ROUNDS))
+    )  # each is written to in one round only
     for situation in ("new", "joins", "repeats"):
         rounds = []
         for number in range(WARM_UP + ROUNDS):
-            person = rng.randrange(persons)
+            person = next(strangers)
             text = _text(rng) if situation == "new" else texts[number % KNOWN]
             if situation == "repeats":
                 _round(_draft(person, text))
