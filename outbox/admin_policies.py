@@ -179,6 +179,12 @@ class PolicyAdmin(Beside, FixedOnce):
         """Who made it, once somebody did."""
         return self.fieldsets if obj else ((None, {"fields": ("stream",)}), *self.fieldsets[1:])
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Of a stream that is named in the address, the numbers that hold for it now."""
+        named = request.GET.get("stream", "")
+        stream = Stream.objects.filter(pk=int(named)).first() if named.isdecimal() else None
+        return {"stream": stream, **policy_numbers.stored(_current(stream))} if stream else {}
+
     def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:
         """The next version, by whom and when; the one at hand stays what it was."""
         stream = obj.stream
@@ -199,12 +205,12 @@ class PolicyAdmin(Beside, FixedOnce):
         """What the last day would have met, if it was asked for."""
         bound = getattr(form, "form", form)
         if not getattr(bound, "tried", False):
-            return {}
+            return {"streams": Stream.objects.order_by("name")} if row is None else {}
         self.message_user(request, TRIED, messages.INFO)
         stream = row.stream if row else bound.cleaned_data["stream"]
-        saved = _of(_holding(stream)) if _holding(stream) else policy_numbers.default(stream.kind)
+        saved, edited = _current(stream), bound.policy
         try:
-            rehearsal = rehearsing.rehearse(stream.pk, stream.name, stream.kind, saved, bound.policy)
+            rehearsal = rehearsing.rehearse(stream.pk, stream.name, stream.kind, saved, edited)
         except OperationalError:
             return {"errors": [], "rehearsal_failed": True}
         return {"errors": [], "rehearsal": rehearsal, "met": [_shown(met) for met in rehearsal.met]}
@@ -215,12 +221,12 @@ def _shown(met: Met) -> dict[str, Any]:
     return {"code": met.code, "before": met.before, "after": met.after, "examples": examples}
 
 
-def _holding(stream: Stream) -> Row | None:
-    return Row.objects.filter(stream=stream, version=stream.policy_version).first()
+def _current(stream: Stream) -> Policy:
+    """What holds for a stream now."""
+    row = Row.objects.filter(stream=stream, version=stream.policy_version).first()
+    return _of(row) if row else policy_numbers.default(stream.kind)
 
 
-def _of(row: Row | None) -> Policy:
+def _of(row: Row) -> Policy:
     """A row's policy as the rules read it."""
-    if row is None:
-        return policy_numbers.DEFAULT
     return policy_numbers.of(row.numbers, row.stream.kind)

@@ -339,8 +339,9 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 class Rehearsed(Likenesses):
     """Likenesses of a time that is over: nothing is known at its beginning, and nothing is ever written."""
 
-    def __init__(self, window: timedelta) -> None:
-        self._then = _Read(datetime.fromtimestamp(0, UTC), window, {})
+    def __init__(self, window: timedelta, prints: dict[Any, Print] | None = None) -> None:
+        """``prints`` keeps those that were made, for another rehearsal of the same drafts."""
+        self._then = _Read(datetime.fromtimestamp(0, UTC), window, {} if prints is None else prints)
         super().__init__(self._then)
 
     def at(self, now: datetime) -> None:

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from django.db import transaction
@@ -21,6 +21,7 @@ from outbox import ids, policies
 from outbox.addresses import Mailbox
 from outbox.compose import Attachment
 from outbox.duplicates import WINDOW, Rehearsed
+from outbox.fingerprints import NOTHING, Print
 from outbox.payloads import Draft
 from outbox.policies import Facts, Verdict
 from outbox.policy_numbers import Policy
@@ -118,11 +119,24 @@ class _Run:
             left = post.draft.without(again)
             self.accepted[post.agent_id] += 1
             self.recent[post.tree].append((post.at, len(left.recipients)))
-            self.likenesses.add(left, post.id)
+            if self._compares:
+                self.likenesses.add(left, post.id)
         return verdict
 
+    def _recently(self, post: _Post) -> int:
+        """Recipients of its tree of runs; no further than the policy asks."""
+        since, total = post.at - timedelta(minutes=self.policy.run_minutes), 0
+        for at, recipients in reversed(self.recent[post.tree]):
+            if at < since or total > self.policy.run_recipients:
+                break
+            total += recipients
+        return total
+
+    @property
+    def _compares(self) -> bool:
+        return bool(self.policy.duplicate_hours or self.policy.cluster_size)
+
     def _facts(self, post: _Post) -> Facts:
-        since = post.at - timedelta(minutes=self.policy.run_minutes)
         addresses = [mailbox.addr for mailbox in post.draft.recipients]
         return Facts(
             now=post.at,
@@ -144,11 +158,11 @@ class _Run:
             suppressed=frozenset(),
             test_names=True,
             policy=self.policy,
-            likeness=self.likenesses.of(post.draft),
+            likeness=self.likenesses.of(post.draft) if self._compares else NOTHING,
             first_contacts=frozenset(
                 addr for addr in addresses if addr not in self.known or self.known[addr] >= post.at
             ),
-            run_recent=sum(count for at, count in self.recent[post.tree] if at >= since),
+            run_recent=self._recently(post),
             accepted_before=post.accepted_before + self.accepted[post.agent_id],
             own_domains=self.own,
         )
@@ -167,9 +181,10 @@ def rehearse(stream_id: int, stream: str, kind: str, saved: Policy, edited: Poli
         own = frozenset(row.name for row in sql.rows(OWN))
         known = _known(posts)
     verdicts = []
+    prints: dict[Any, Print] = {}
     for policy in (saved, edited):
         window = timedelta(hours=policy.duplicate_hours) or WINDOW
-        run = _Run(policy, stream, kind, own, known, Rehearsed(window))
+        run = _Run(policy, stream, kind, own, known, Rehearsed(window, prints))
         verdicts.append([_codes(run.judge(post)) for post in posts])
     return Rehearsal(len(posts), len(posts) == MOST, list(_compared(posts, *verdicts)))
 

@@ -63,6 +63,16 @@ def test_a_policy_is_saved_as_a_version_with_its_author(dora: Client, stream: St
     assert ("dora", "policy.made") in Audit.objects.values_list("who", "act")
 
 
+def test_a_policy_begins_with_what_holds_for_its_stream(dora: Client) -> None:
+    receipts = factories.stream("receipts", "mail.acme.test", kind="transactional", policy=None)
+    page = dora.get(ADD).content.decode()
+    assert f'href="?stream={receipts.pk}"' in page
+    page = dora.get(f"{ADD}?stream={receipts.pk}").content.decode()
+    [field] = [line for line in page.split("<") if 'name="first_contact"' in line]
+    assert "checked" not in field
+    assert dora.get(f"{ADD}?stream=x").status_code == 200
+
+
 def test_of_two_who_edit_the_second_is_told(dora: Client, stream: Stream) -> None:
     dora.post(ADD, filled(stream=stream.pk))
     path = f"/admin/outbox/policy/{Policy.objects.get().pk}/change/"
