@@ -149,10 +149,6 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
         (Cause.BLOCKED, "said before any recipient was named: of our host, not of theirs"),
     ),
     (
-        lambda evidence, reason: reason is Reason.UNKNOWN and evidence.stage is Stage.GREETING,
-        (Cause.BLOCKED, "they do not talk to us, and do not say why"),
-    ),
-    (
         lambda evidence, reason: reason is Reason.UNKNOWN and evidence.for_now,
         (Cause.UNREACHABLE, "still tried, for no reason given"),
     ),

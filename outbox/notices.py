@@ -25,7 +25,7 @@ _ENDS: Final = re.compile(
 )
 _LEAD: Final = re.compile(  # perhaps after a label that says more, as in "Unknown user: kim@example.com"
     r"""^[ \t>*"'(-]{0,40}"""
-    r"(?:(?!from|to\b|cc|rcpt|sender|reply|return|by|mail|subject|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
+    r"(?:(?!from|to\b|cc|sender|reply|return|by|mail|subject|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
     rf"""["'(<]?({ADDRESS.pattern})(?=[>"'):;,\s\[<]|\.{{1,3}}(?:\s|$)|$)""",
     re.MULTILINE | re.IGNORECASE,
 )

@@ -220,9 +220,9 @@ def test_the_recipient_is_found_in_words_for_people(text, recipient):
         ("This report relates to a message with these header fields:\n\n  Message-id: <1@example.com>\n\n"
          "Your message cannot be delivered to the following recipients:\n\n  Recipient address: grace@example.org\n"
          "  Diagnostic code: smtp;550 5.2.2 over quota", Reason.MAILBOX_FULL, False),
-        ("The original message was received on Monday\nfrom a.example\n\nIt cannot be delivered to:\n\n"
+        ("This is a notification of mx.example.net\nThe original message was received today\n\nIt failed for:\n\n"
          "<grace@example.org>:\n<<< 550 5.1.1 User unknown", Reason.UNKNOWN_RECIPIENT, True),
-        ("<grace@example.org>: host mx.example.org[192.0.2.9] refused to talk to me: 554 mx.example.org",
+        ("<grace@example.org>: host mx.example.org[192.0.2.9] refused to talk to me: 550 unknown host",
          Reason.BLOCK_LIST, False),
     ],
 )  # fmt: skip
