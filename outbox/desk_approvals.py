@@ -61,6 +61,19 @@ REASONS: Final[Mapping[str, str]] = {
     "set_aside": "set aside",
 }
 
+# What was decided, as it stands in its story.
+DONE: Final[Mapping[str, str]] = {
+    "release": "Released",
+    "waves": "Released in waves",
+    "part": "Released a part",
+    "refuse": "Refused",
+    "confirm": "Confirmed",
+    "withdraw": "Withdrawn",
+    "wave": "The next wave",
+    "stop": "Stopped",
+    "lapse": "Lapsed",
+}
+
 NOW: Final[LiteralString] = "SELECT ao_now() AS now"
 
 looks = for_people("outbox.view_approval")
@@ -217,7 +230,9 @@ def _decisions(key: UUID) -> list[dict[str, Any]]:
     """The newest words about it, and what became of what each let go."""
     fates = reach.fates(key)
     rows = Decision.objects.filter(approval=key).order_by("-pk")[:SAID]
-    return [{"row": row, "fates": fates.get(row.pk, ())} for row in rows]
+    return [
+        {"row": row, "done": DONE.get(row.kind, row.kind), "fates": fates.get(row.pk, ())} for row in rows
+    ]
 
 
 def _list(request: HttpRequest) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from playwright.sync_api import expect
 
+from outbox import deciding
 from outbox.models import Agent, Approval
 from outbox.people import make_groups
 from tests import factories
+from tests.outbox import asked as asked_for
 from tests.outbox.reviewed import asked, held, name_of, said
 from tests.pages.desk import posted
-from tests.pages.test_killswitch_pages import accessible, fits, opened
+from tests.pages.test_killswitch_pages import OUTLINED, accessible, fits, opened
 
 Windows = Callable[..., Any]
 
@@ -169,3 +171,78 @@ def test_html_of_others_is_shown_and_does_nothing(window: Windows, requests: lis
     refusals = r"sandboxed|Content Security Policy"
     assert [said for said in here.complaints if not re.search(refusals, said)] == []
     here.complaints.clear()
+
+
+def waiting_mail(live_db: Any, agent: Agent) -> str:
+    """Real mail that waits: where its request is."""
+    asked_for.held(live_db, agent, *asked_for.many(3, agent={"run_id": "r1", "purpose": "tell customers"}))
+    return f"/approvals/{name_of(asked_for.request())}/"
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_all_of_it_works_without_javascript(window: Windows, live_db: Any, ada: Agent, size: str) -> None:
+    path = waiting_mail(live_db, ada)
+    here = window(reviewer("rita"), size, "light", javascript=False)
+    page = here.open("/approvals/")
+    page.click("summary:has-text('Find and filter')")
+    page.fill("[name=q]", "customers")
+    page.click("button:text-is('Find')")
+    page.click("a:has-text('ada: r1')")
+    expect(page.locator("h1")).to_have_text("ada: r1")
+    page.click("summary:has-text('Only a part')")
+    page.check("[name=messages] >> nth=0")
+    page.click("button[value=part]")
+    expect(page.locator("#panel-state .said")).to_contain_text("Released a part by rita")
+    asked_for.carried()
+    page.goto(here.base + path)
+    expect(page.locator("#panel-state")).to_contain_text("2 people in 2 messages")
+    page.click("summary:has-text('Refuse all of it')")
+    page.fill("#decide textarea[required]", "a bought list")
+    page.click("button[value=refuse]")
+    expect(page.locator("#panel-state .said")).to_contain_text("a bought list")
+    asked_for.carried()
+    assert sorted(asked_for.statuses().values()) == ["queued", *["refused by_reviewer"] * 2]
+    page.goto(here.base + path)
+    expect(page.locator("#decide")).to_contain_text("There is nothing left to decide.")
+
+
+def test_all_of_it_works_by_keyboard(window: Windows, live_db: Any, ada: Agent) -> None:
+    path = waiting_mail(live_db, ada)
+    page = window(reviewer("rita"), "desktop", "light").open(path)
+
+    def walk_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.matches({selector!r})"):
+                assert page.evaluate(OUTLINED), f"{selector}: nobody sees where they are"
+                return
+        raise AssertionError(f"no way to {selector}")
+
+    walk_to("#decide textarea")
+    page.keyboard.type("known customers")
+    walk_to("button[value=waves]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel-state")).to_contain_text("Released in waves by rita")
+    asked_for.carried()
+    expect(page.locator("#panel-state")).to_contain_text("3 queued")  # without a reload
+    assert asked_for.counts() == {"queued": 3}
+
+
+def test_whoever_comes_too_late_sees_the_newer_state_and_their_own_words(
+    window: Windows, live_db: Any, ada: Agent
+) -> None:
+    path = waiting_mail(live_db, ada)
+    here = window(reviewer("rita"), "phone", "dark")
+    page = here.open(path)
+    shown = asked_for.shown()
+    page.click("summary:has-text('Refuse all of it')")
+    page.fill("#decide textarea[required]", "this looks bought")
+    deciding.release_part(shown, asked_for.reviewer("omar"), [shown.upto])
+    asked_for.carried()
+    page.click("button[value=refuse]")
+    expect(page.locator("[role=alert]")).to_contain_text("Look again")
+    expect(page.locator("#panel-state")).to_contain_text("Released a part by omar")
+    expect(page.locator("#decide textarea[required]")).to_have_value("this looks bought")
+    here.complaints.clear()  # of the 409, which a browser's console complains about
+    page.click("button[value=refuse]")
+    expect(page.locator("#panel-state")).to_contain_text("Refused by rita")
