@@ -49,5 +49,5 @@ def skeleton(text: str) -> str:
 
 def _latin(text: str) -> str:
     """Compatibility forms (full-width, circled, mathematical letters) and accents go with NFKD."""
-    plain = unicodedata.normalize("NFKD", _UNSEEN.sub("", text)).casefold()
+    plain = unicodedata.normalize("NFKD", text).casefold()
     return _UNSEEN.sub("", plain).translate(_LATIN)

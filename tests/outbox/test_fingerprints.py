@@ -40,6 +40,7 @@ recipient, please delete it and tell us; any use, copying or disclosure of it is
 taken care that it is free of viruses and accept no liability for any damage that one may cause. Please consider the
 environment before printing. To unsubscribe from these messages, visit https://acme.example/u/17.
 """
+NOTICE = FOOTER.partition("--\n")[2]  # nothing says where it begins
 THREAD = """
 
 On Mon, 23 Nov 2026 at 09:12, Grace Hopper <grace@example.org> wrote:
@@ -141,7 +142,7 @@ def test_a_page_of_one_image_is_known_by_its_image() -> None:
     assert not same(first, other)
 
 
-@pytest.mark.parametrize("paper", [FOOTER, THREAD, FOOTER + THREAD])
+@pytest.mark.parametrize("paper", [FOOTER, THREAD, FOOTER + THREAD, f"\n\n{NOTICE}", f"\n______\n{NOTICE}"])
 def test_unlike_messages_on_the_same_paper_are_unlike(paper: str) -> None:
     prints = [printed(text + paper, subject="Re: Container from Rotterdam") for text in SHORT]
     assert not any(same(one, other) for one, other in combinations(prints, 2))
