@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak clean
+.PHONY: help run test check bench bench-deep soak clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -19,10 +19,10 @@ SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loa
 ONCE_MORE := --reruns 1 --rerun-except '^AssertionError: ([LDSK]|cap): '
 
 # Settings without a secret: no process of the product starts with them.
-test check bench soak: export AO_CHECKING := 1
+test check bench bench-deep soak: export AO_CHECKING := 1
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUNNABLE) ## everything, on PORT (8000); a first message; Ctrl-C stops it
 	@exec $(PYTHON) -m config.up
@@ -40,6 +40,10 @@ check: $(TESTABLE) ## lint, format, types, import contracts
 bench: $(TESTABLE) ## one JSON line per measure, with its yardstick
 	@.ci/packages
 	@exec $(PYTHON) -m bench
+
+bench-deep: $(TESTABLE) ## the measures that take longer: millions stored, and real mail
+	@.ci/packages
+	@exec $(PYTHON) -m bench all_deep
 
 soak: $(TESTABLE) ## the fault tests with their full counts; hours
 	@.ci/packages

@@ -19,13 +19,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 from uuid import UUID
 
 from outbox import ids
 from outbox.fingerprints import BLANK, NOTHING, Earlier, Likeness, Print, alike, print_of
 from outbox.keys import Caller
 from outbox.payloads import Draft
+from outbox.print_statements import (
+    CLUSTERS,
+    COUNT,
+    EARLIER,
+    FORGET_CLUSTERS,
+    FORGET_PRINTS,
+    NEW_BANDS,
+    NEW_CLUSTERS,
+    NEW_PRINTS,
+    NOW,
+    OWNERS,
+    OWNERS_NOW,
+    REPEATS,
+)
 from reputation import sql, suppression
 
 WINDOW: Final = timedelta(days=7)
@@ -40,103 +54,6 @@ OWNED: Final = 12  # bands that a new cluster takes, of those that are free
 LOOKED_AT: Final = 8  # clusters that a draft is compared with, those that share most bands with it
 SAYS_ENOUGH: Final = 6  # words: "Thanks, that works" to many people is no campaign
 PAGE: Final = 5_000
-
-# bands of drafts, by the primary key
-OWNERS: Final[LiteralString] = """
-SELECT hash, slot, cluster_id FROM outbox_band WHERE hash = ANY (%s::bigint[])
-"""
-
-# The newest prints of each person (index print_of_person). The delivery is looked up by its key, row for row: as a join
-# a planner might read all of them.
-EARLIER: Final[LiteralString] = """
-SELECT p.person, r.at, r.agent_id, r.delivery_id, r.enclosed, r.sketch
-FROM unnest(%(people)s::bytea[]) AS p (person) CROSS JOIN LATERAL (
-    SELECT * FROM outbox_print AS r WHERE r.person = p.person AND r.at > ao_now() - %(window)s
-    ORDER BY r.at DESC LIMIT %(newest)s) AS r
-WHERE coalesce((SELECT d.status FROM outbox_delivery AS d WHERE d.id = r.delivery_id), '')
-      NOT IN ('cancelled', 'refused', 'expired', 'suppressed')
-"""
-NOW: Final[LiteralString] = "SELECT ao_now() AS now"
-
-# A day's count is kept whole: the window opens with the first day that it touches.
-CLUSTERS: Final[LiteralString] = """
-SELECT c.id, c.sketch, coalesce(
-    (SELECT sum(k.people) FROM outbox_clustercount AS k
-     WHERE k.cluster_id = c.id AND k.day >= ((ao_now() - %(window)s) AT TIME ZONE 'UTC')::date), 0) AS people
-FROM outbox_cluster AS c WHERE c.id = ANY (%(clusters)s::bigint[])
-"""
-REPEATS: Final[LiteralString] = """
-SELECT g.cluster_id, g.person, r.nth, r.at FROM unnest(%s::bigint[], %s::bytea[]) AS g (cluster_id, person)
-CROSS JOIN LATERAL (
-    SELECT nth, at FROM outbox_print AS r WHERE r.cluster_id = g.cluster_id AND r.person = g.person
-    ORDER BY nth DESC LIMIT 1) AS r
-"""
-
-# Written in this order and each in the order of its key, so that two calls never wait for each other in a ring.
-NEW_CLUSTERS: Final[LiteralString] = """
-INSERT INTO outbox_cluster (id, sketch, bands)
-SELECT c.id, c.sketch, coalesce(b.hashes, '{}')
-FROM unnest(%(ids)s::bigint[], %(sketches)s::bytea[]) AS c (id, sketch) LEFT JOIN (
-    SELECT cluster_id, array_agg(hash) AS hashes
-    FROM unnest(%(hashes)s::bigint[], %(owners)s::bigint[]) AS b (hash, cluster_id) GROUP BY cluster_id
-) AS b ON b.cluster_id = c.id
-ORDER BY c.id
-"""
-NEW_BANDS: Final[LiteralString] = """
-WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(%(hashes)s::bigint[], %(slots)s::smallint[], %(owners)s::bigint[])
-        AS b (hash, slot, cluster_id)
-), taken AS (
-    INSERT INTO outbox_band (hash, slot, cluster_id) SELECT hash, slot, cluster_id FROM given ORDER BY hash, slot
-    ON CONFLICT DO NOTHING RETURNING hash, slot
-)
-SELECT hash, slot, cluster_id FROM given LEFT JOIN taken AS t USING (hash, slot) WHERE t.hash IS NULL
-"""
-NEW_PRINTS: Final[LiteralString] = """
-WITH written AS (
-    INSERT INTO outbox_print (cluster_id, person, nth, at, agent_id, delivery_id, enclosed, sketch)
-    SELECT cluster_id, person, nth, ao_now(), %(agent)s, delivery_id, enclosed, sketch
-    FROM unnest(%(clusters)s::bigint[], %(people)s::bytea[], %(nths)s::int[], %(deliveries)s::uuid[],
-        %(enclosed)s::bytea[], %(sketches)s::bytea[]) AS p (cluster_id, person, nth, delivery_id, enclosed, sketch)
-    ORDER BY cluster_id, person, nth
-    ON CONFLICT DO NOTHING RETURNING 1
-)
-SELECT count(*) AS n FROM written
-"""
-COUNT: Final[LiteralString] = """
-INSERT INTO outbox_clustercount AS k (cluster_id, day, shard, people)
-SELECT cluster_id, (ao_now() AT TIME ZONE 'UTC')::date, pg_backend_pid() %% 16, people
-FROM unnest(%s::bigint[], %s::int[]) AS c (cluster_id, people) ORDER BY cluster_id
-ON CONFLICT (cluster_id, day, shard) DO UPDATE SET people = k.people + excluded.people
-"""
-
-OWNERS_NOW: Final[LiteralString] = """
-SELECT g.ours, c.sketch FROM unnest(%s::bigint[], %s::smallint[], %s::bigint[]) AS g (hash, slot, ours)
-JOIN outbox_band AS b ON b.hash = g.hash AND b.slot = g.slot JOIN outbox_cluster AS c ON c.id = b.cluster_id
-"""
-
-FORGET_PRINTS: Final[LiteralString] = """
-DELETE FROM outbox_print WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM outbox_print WHERE at < ao_now() - %(kept)s ORDER BY at LIMIT %(page)s))
-"""
-# A cluster is forgotten when nobody new has joined it for so long, and its bands with it.
-FORGET_CLUSTERS: Final[LiteralString] = """
-WITH cutoff AS (SELECT ((ao_now() - %(kept)s) AT TIME ZONE 'UTC')::date AS day),
-old AS (
-    DELETE FROM outbox_clustercount WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM outbox_clustercount WHERE day < (SELECT day FROM cutoff) ORDER BY day LIMIT %(page)s))
-    RETURNING cluster_id
-), dead AS (
-    DELETE FROM outbox_cluster AS c
-    WHERE c.id IN (SELECT cluster_id FROM old) AND NOT EXISTS (
-        SELECT FROM outbox_clustercount AS k WHERE k.cluster_id = c.id AND k.day >= (SELECT day FROM cutoff))
-    RETURNING c.id, c.bands
-), loose AS (
-    DELETE FROM outbox_band AS b USING (SELECT id, unnest(bands) AS hash FROM dead) AS d
-    WHERE b.hash = d.hash AND b.cluster_id = d.id
-)
-SELECT count(*) AS n FROM old
-"""
 
 
 class Overtaken(Exception):
@@ -179,7 +96,7 @@ class _Read:
     window: timedelta
     prints: dict[Any, Print]
     clusters: dict[int, _Cluster] = field(default_factory=dict)
-    by_band: dict[int, list[int]] = field(default_factory=dict)  # clusters; as many as there are slots taken
+    by_band: dict[int, dict[int, int]] = field(default_factory=dict)  # clusters by slot
     past: dict[bytes, list[_Past]] = field(default_factory=dict)
     last: dict[tuple[int, bytes], _Last] = field(default_factory=dict)
     keys: dict[int, int] = field(default_factory=dict)  # of clusters to be, by exact fingerprint
@@ -264,10 +181,12 @@ class Likenesses:
         cluster = _Cluster(_key(self._found, own), own.sketch, 0)
         by_band = self._found.by_band
         free = [band for band in own.bands if len(by_band.get(band, ())) < SLOTS][:OWNED]
-        for band in dict.fromkeys((own.exact, *free)):
-            owners = by_band.setdefault(band, [])
-            self._new_bands.append((band, len(owners), cluster.id))
-            owners.append(cluster.id)
+        wanted = (own.exact, *free) if len(by_band.get(own.exact, ())) < SLOTS else free
+        for band in dict.fromkeys(wanted):
+            owners = by_band.setdefault(band, {})
+            slot = next(slot for slot in range(SLOTS) if slot not in owners)
+            self._new_bands.append((band, slot, cluster.id))
+            owners[slot] = cluster.id
         self._found.clusters[cluster.id] = cluster
         self._new_clusters.append(cluster)
         self._counted[cluster.id] += 0  # its count is what it is remembered by, also if nobody got it
@@ -334,11 +253,13 @@ def read(drafts: Sequence[Draft], caller: Caller, window: timedelta = WINDOW) ->
     asked = {"people": sorted(set(people.values())), "window": window, "newest": REMEMBERED}
     owners, earlier, [clock] = sql.together((OWNERS, [sorted(bands)]), (EARLIER, asked), (NOW, ()))
     found = _Read(clock.now, window, prints)
-    for row in sorted(owners, key=lambda row: row.slot):
-        found.by_band.setdefault(row.hash, []).append(row.cluster_id)
-    for row in sorted(earlier, key=lambda row: row.at, reverse=True):
+    for row in owners:
+        found.by_band.setdefault(row.hash, {})[row.slot] = row.cluster_id
+    for row in earlier:
         found.past.setdefault(bytes(row.person), []).append(_past(row))
     _read_clusters(found, drafts, people)
+    for prints_of_one in found.past.values():
+        prints_of_one.sort(key=lambda past: past.at, reverse=True)
     return Likenesses(found, caller.agent_id)
 
 
@@ -365,10 +286,14 @@ def _read_clusters(found: _Read, drafts: Iterable[Draft], people: Mapping[str, b
     clusters, repeats = sql.together((CLUSTERS, asked), (REPEATS, _columns(sorted(pairs), 2)))
     found.clusters = {row.id: _Cluster(row.id, bytes(row.sketch), int(row.people)) for row in clusters}
     found.last = {(row.cluster_id, bytes(row.person)): _Last(row.nth, row.at) for row in repeats}
+    for row in repeats:
+        remembered = found.past.setdefault(bytes(row.person), [])
+        if row.counts and row.at > found.now - found.window and (past := _past(row)) not in remembered:
+            remembered.append(past)
 
 
 def _candidates(found: _Read, own: Print) -> list[int]:
-    shared = Counter(cluster for band in _bands(own) for cluster in found.by_band.get(band, ()))
+    shared = Counter(cluster for band in _bands(own) for cluster in found.by_band.get(band, {}).values())
     return [cluster for cluster, _ in shared.most_common(LOOKED_AT)]
 
 
