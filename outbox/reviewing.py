@@ -37,10 +37,13 @@ WITH wanted AS MATERIALIZED (
            + extract(epoch FROM ao_now() - w.opened_at) / extract(epoch FROM %(aged)s::interval)
            + CASE WHEN w.expires_at - ao_now() < %(near)s::interval THEN 10 ELSE 0 END AS urgency
     FROM wanted AS w CROSS JOIN LATERAL (
-        SELECT count(*) AS people, count(DISTINCT message_id) AS messages, min(message_id::text)::uuid AS oldest FROM (
-            SELECT h.message_id FROM outbox_held AS h
-            JOIN outbox_delivery AS d ON d.id > h.message_id AND d.id <= (left(h.message_id::text, 33) || 'fff')::uuid
-            WHERE h.approval_id = w.id AND h.decision_id IS NULL AND d.status = 'held'
+        SELECT least(coalesce(sum(n), 0), %(bound)s) AS people, count(*) AS messages,
+               (array_agg(message_id))[1] AS oldest
+        FROM (
+            SELECT h.message_id, d.n FROM outbox_held AS h CROSS JOIN LATERAL (
+                SELECT count(*) AS n FROM outbox_delivery AS d WHERE d.id > h.message_id
+                  AND d.id <= (left(h.message_id::text, 33) || 'fff')::uuid AND d.status = 'held') AS d
+            WHERE h.approval_id = w.id AND h.decision_id IS NULL AND d.n > 0
             ORDER BY h.message_id LIMIT %(bound)s) AS few
     ) AS c
 )

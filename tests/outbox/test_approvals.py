@@ -616,6 +616,25 @@ def test_a_refusal_stops_a_release_that_is_under_way(
     assert counts() == {"queued": 2, "refused": 3}
 
 
+def test_a_page_that_was_read_before_the_refusal_moves_nothing_after_it(
+    ada: Agent, live_db: Any, rita: User, monkeypatch: Any
+) -> None:
+    held(live_db, ada, *many(2))
+    deciding.release(shown(), rita)
+    reasons = releasing._reasons
+
+    def refused_meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(releasing, "_reasons", reasons)
+        deciding.refuse(shown(), reviewer("omar"), "stop this")
+        return reasons(*args)
+
+    monkeypatch.setattr(releasing, "_reasons", refused_meanwhile)
+    releasing.advance(request().pk)
+    assert counts() == {"held": 2}
+    carried()
+    assert counts() == {"refused": 2}
+
+
 def test_a_policy_that_is_edited_stops_a_release_that_is_under_way(
     ada: Agent, live_db: Any, rita: User, monkeypatch: Any
 ) -> None:

@@ -15,6 +15,7 @@ from reputation import signing
 from reputation.models import SigningKey, Stream
 from reputation.vault import new_master_key, vault
 from tests import factories
+from tests.clocks import later
 from tests.outbox.asked import accepted, carried, counts, draft, held, many, request, reviewer, shown
 from tests.outbox.reopened import ask
 
@@ -148,21 +149,25 @@ def test_what_came_back_is_asked_about_and_goes_when_it_is_approved_as_it_is(
     assert [type(one) for one in pressed()] == [Envelope] * 2
 
 
-def test_what_came_back_to_the_same_request_is_not_covered_by_what_was_said(
-    ada: Agent, live_db: Any, rita: User, monkeypatch: Any
+def test_what_came_back_to_the_same_request_is_in_no_further_wave(
+    ada: Agent, live_db: Any, rita: User
 ) -> None:
-    """It is as if it had joined again: no earlier decision lets it go a second time."""
-    held(live_db, ada, *many(2), cluster=None)
-    deciding.release(shown(), rita)
+    """It is as if it had joined again, after what was shown."""
+    held(live_db, ada, *many(30), cluster=None)
+    deciding.release_in_waves(shown(), rita)
     carried()
-    releasing_all = request().pk
-    ask(live_db, "UPDATE outbox_approval SET taking = true, state = 'open', ended_at = NULL")
-    ask(live_db, "UPDATE outbox_message SET subject = 'another'")
-    pressed()
+    first = Delivery.objects.filter(status="queued").order_by("id")[0]
+    ask(live_db, "UPDATE outbox_message SET subject = 'another' WHERE id = %s", first.message_id)
+    assert Changed in {type(one) for one in pressed()}
     releasing._ask()
-    assert Held.objects.filter(approval=releasing_all, decision=None).count() == 2
-    releasing.tend()
-    assert counts() == {"held": 2}
+    assert Held.objects.filter(approval=request(), decision=None).count() == 11
+    ask(live_db, "UPDATE outbox_delivery SET status = 'delivered', code = 'accepted_by_server', "
+        "finished_at = now() WHERE status = 'sending'")  # fmt: skip
+    later(live_db, "16 minutes")
+    releasing.tend(60)
+    assert counts() == {"delivered": 19, "queued": 10, "held": 1}
+    first.refresh_from_db()
+    assert first.code == "content_changed"
 
 
 def test_what_never_was_held_is_not_looked_up(ada: Agent, live_db: Any) -> None:
