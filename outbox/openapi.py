@@ -71,9 +71,20 @@ class NotMailed(_Out):
 
 
 class Budget(_Out):
+    """Of recipients; ``run_domains`` of their domains, ``..._bytes`` of attachments, once for each recipient."""
+
     limit: int
     used: int
     remaining: int
+
+
+Budgets = Annotated[
+    dict[str, Budget],
+    Field(
+        description="By kind, those that bound it: run, run_domains, run_bytes (of its tree), agent_hour, agent_day, "
+        "agent_day_bytes, principal_day, stream_day, organisation_day (UTC windows; the last three where set)."
+    ),
+]
 
 
 class Links(_Out):
@@ -91,7 +102,7 @@ class _Message(_Out):
     decision: Decision
     approval: Approval | None
     refused: list[NotMailed] = Field(description="Recipients that got no delivery.")
-    budget: dict[str, Budget]
+    budget: Budgets
     scheduled_at: AwareDatetime | None
     expires_at: AwareDatetime
     links: Links
@@ -239,7 +250,7 @@ class Preflight(_Out):
     forecast_at: AwareDatetime | None = Field(description="When the last recipient would be through.")
     deliveries: list[ForecastTo]
     refused: list[NotMailed] = Field(description="Recipients that would get no delivery.")
-    budget: dict[str, Budget]
+    budget: Budgets
     recipients: int | None = None
     providers: list[ForecastProvider] | None = Field(
         None, description="Of a plan: how it goes on, by provider."
@@ -251,7 +262,7 @@ class PreflightBatch(_Out):
 
     data: list[Preflight]
     forecast_at: AwareDatetime | None
-    budget: dict[str, Budget]
+    budget: Budgets
 
 
 class PreflightAnswer(RootModel[Preflight | PreflightBatch]):
@@ -277,7 +288,7 @@ class Run(_Out):
     cancelled_at: AwareDatetime | None
     counts: dict[str, int] = Field(description="Deliveries by status, of the run and of all below it.")
     descendants: list[RunBelow]
-    budget: dict[str, Budget]
+    budget: Budgets
 
 
 class Tripped(_Out):
@@ -307,7 +318,7 @@ class Whoami(_Out):
     sending_domain: str | None
     scopes: list[str]
     limits: dict[str, int]
-    budget: dict[str, Budget]
+    budget: Budgets
     open: bool
     stops: list[Stop]
 

@@ -11,7 +11,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from outbox import ids, keys, ledger
-from outbox.models import Agent, Answer, ApiKey, Attempt, Delivery, Event, Lane, Message, Run, Session
+from outbox.models import (
+    Agent,
+    Answer,
+    ApiKey,
+    Attempt,
+    Delivery,
+    Event,
+    Lane,
+    Message,
+    Organisation,
+    Run,
+    Session,
+)
 from reputation import viewing
 from tests import factories
 from tests.pages.desk import HOSTILE, answered, person, posted, root
@@ -107,6 +119,17 @@ def test_agents_are_switched_off_never_deleted_and_keep_their_names(ada: Agent) 
     ada.refresh_from_db()
     assert (ada.name, ada.enabled, ada.recipients_per_day) == ("ada", False, 7)
     assert client.post(f"/admin/outbox/agent/{ada.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_the_organisation_has_one_limit_or_none(ada: Agent) -> None:
+    client, add = root(), "/admin/outbox/organisation/add/"
+    assert "At least 1" in client.post(add, {"recipients_per_day": "0"}).content.decode()
+    assert client.post(add, {"recipients_per_day": "500"}).status_code == 302
+    row = Organisation.objects.get()
+    assert row.recipients_per_day == 500
+    assert client.post(add, {"recipients_per_day": "9"}).status_code == 403
+    assert client.post(change(row), {"recipients_per_day": ""}).status_code == 302
+    assert Organisation.objects.get().recipients_per_day is None
 
 
 def test_djangos_permissions_decide_who_sees_and_who_edits(ada: Agent, mail: list[UUID]) -> None:
