@@ -193,6 +193,7 @@ def tell(request: HttpRequest, key: UUID, *, error: str = "", status: int = 200)
         **_neighbours(case, urgent),
         "error": error,
         "shown": str(shown),
+        "nothing_left": shown.upto is None,
         "seen_query": urlencode({"version": shown.version, "upto": shown.upto or ""}),
         "waits": waits,
         "exhibits": read,
