@@ -106,6 +106,7 @@ class Message(_Message):
 
     deliveries: list[DeliveryNow]
     version: int = Field(description="Grows with every event; for after_version.")
+    refusal: str | None = Field(description="Why a person refused it, or some of it.")
 
 
 class MessageList(_Out):

@@ -21,7 +21,9 @@ from reputation.outlook import outlooks
 
 MESSAGES: Final[LiteralString] = """
 SELECT m.id, m.created_at, m.scheduled_at, m.expires_at, m.header_id, m.decision, m.refused, s.name AS stream,
-       r.name AS run, (SELECT count(*) FROM outbox_event AS e WHERE e.message_id = m.id) AS version
+       r.name AS run, (SELECT count(*) FROM outbox_event AS e WHERE e.message_id = m.id) AS version,
+       (SELECT e.note FROM outbox_event AS e WHERE e.message_id = m.id AND e.kind = 'refused'
+        ORDER BY e.id DESC LIMIT 1) AS refusal
 FROM outbox_message AS m
 JOIN reputation_stream AS s ON s.id = m.stream_id
 JOIN outbox_run AS r ON r.id = m.run_id
@@ -185,6 +187,7 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
     )
     body = accepted_body(accepted)
     body["version"] = row.version
+    body["refusal"] = row.refusal
     body["deliveries"] = [
         shown | _progress(delivery) for shown, delivery in zip(body["deliveries"], deliveries, strict=True)
     ]

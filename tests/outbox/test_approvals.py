@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, transaction
 
-from outbox import approvals, deciding, ledger, lineage, releasing, waits
+from outbox import approvals, deciding, ledger, lineage, releasing, story, waits
 from outbox.budgets import Spent
 from outbox.deciding import NotYours, Overtaken, Shown
 from outbox.models import Agent, Approval, Audit, Decision, Delivery, Event, Held
@@ -215,6 +215,9 @@ def test_a_refusal_ends_it_with_a_reason_and_gives_the_budget_back(
     assert set(statuses().values()) == {"refused by_reviewer"}
     told = Event.objects.filter(message_id=messages[0]).latest("id")
     assert (told.kind, told.code, told.note) == ("refused", "by_reviewer", "Grace has asked us not to.")
+    body = story.one(ada.pk, messages[0])
+    assert body
+    assert body["refusal"] == "Grace has asked us not to."
     assert ask(live_db, "SELECT used FROM outbox_budget WHERE kind = 'agent_day'") == [(7,)]
 
 
