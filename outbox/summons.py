@@ -22,14 +22,14 @@ from reputation.models import Kind, Stream
 
 logger = logging.getLogger(__name__)
 
-AGENT: Final = "reviewers-desk"
+AGENT: Final = "reviewers"
 RIGHT: Final = "outbox.decide_approval"
 BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
 PAUSE: Final = timedelta(minutes=15)
 MOST: Final = 50  # reviewers
 
 # One process at a time: what it writes is committed before another looks.
-MY_TURN: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(20559, 7) AS mine, ao_now() AS now"
+MY_TURN: Final[LiteralString] = "SELECT pg_try_advisory_xact_lock(20559, 8) AS mine, ao_now() AS now"
 
 # Since its last message to each; a day back is as far as anything waits.
 TOLD: Final[LiteralString] = """
@@ -114,8 +114,9 @@ def _stream() -> Stream | None:
 
 
 def _agent(stream: Stream) -> Agent:
-    """The house's own. Exempt: whether reviewers are told must not depend on their telling."""
-    return Agent.objects.get_or_create(name=AGENT, defaults={"stream": stream, "exempt": True})[0]
+    """The house's own, one for each stream. Exempt: whether reviewers are told must not depend on their telling."""
+    name = f"{AGENT}-{stream.name}"[:63]
+    return Agent.objects.get_or_create(name=name, defaults={"stream": stream, "exempt": True})[0]
 
 
 def _caller(agent: Agent) -> Caller:

@@ -17,12 +17,13 @@ from pytest_django import Settings
 from outbox import alarms, conditions, ledger, pager, pulse, sessions, vigil
 from outbox.conditions import CONDITIONS
 from outbox.ledger import Settlement
-from outbox.models import Alarm, AuditLook, Delivery, Endpoint, Quarantine, Session, Vigil
+from outbox.models import Alarm, Approval, AuditLook, Delivery, Endpoint, Quarantine, Session, Vigil
 from outbox.pager import NotTold
 from reputation import killswitch
 from reputation.models import SendingDomain, Watch
 from tests import factories
 from tests.outbox.listening import Ear, ear
+from tests.outbox.reviewed import asked, said
 from tests.outbox.test_api import Caller
 
 __all__ = ["ear"]
@@ -186,6 +187,16 @@ def whole() -> None:
     AuditLook.objects.update(broken=None)
 
 
+def stamped() -> None:
+    request = asked(factories.agent(), {"text": "word " * 500})
+    for _ in range(20):
+        said(request, "rita", looked=5)
+
+
+def somebody_read() -> None:
+    said(Approval.objects.get(), "rita", "refuse", looked=5)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     begins: Callable[[], None]
@@ -205,6 +216,7 @@ CASES = {
     "domain_degraded": Case(degraded, mended, "agents.acme.test broke"),
     "endpoint_disabled": Case(unheard, listened_to, "crm was disabled: 410"),
     "quarantine_full": Case(unread, read_again, "800 messages to postmaster@x.test"),
+    "rubber_stamp": Case(stamped, somebody_read, "rita approved 100 % of 20 requests"),
     "audit_broken": Case(tampered, whole, "row 7 was changed"),
 }
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import Group, User
 
@@ -43,7 +44,7 @@ def later(minutes: int) -> None:
 
 
 def written() -> list[Message]:
-    return list(Message.objects.filter(agent__name=summons.AGENT).order_by("pk"))
+    return list(Message.objects.filter(stream__name="desk").order_by("pk"))
 
 
 def test_whoever_may_decide_is_told_how_much_waits_and_where_to_log_in(ada: Agent) -> None:
@@ -87,6 +88,15 @@ def test_what_was_decided_is_not_told(ada: Agent) -> None:
     request = asked(ada)
     Approval.objects.update(state="ended", taking=False, ended_at=request.opened_at)
     assert summons.summon() == 0
+
+
+def test_only_one_process_writes_at_a_time(ada: Agent, live_db: Any) -> None:
+    person("rita")
+    asked(ada)
+    with psycopg.connect(live_db.app) as other:
+        other.execute(summons.MY_TURN)
+        assert summons.summon() == 0
+    assert summons.summon() == 1
 
 
 @pytest.mark.parametrize("name", ["", "no-such-stream", "agents-support"])
