@@ -31,6 +31,7 @@ class StreamAdmin(FixedOnce):
         (None, {"fields": ("name", "kind", "resend_uncertain", "policy_version")}),
         ("When it sends", {"fields": ("time_zone", ("opens_hour", "closes_hour"), "sending_days")}),
         ("Limits", {"fields": ("recipients_per_day", "recipients_per_principal")}),
+        ("Approvals", {"fields": ("second_person_above", "owner_may_approve")}),
         ("Below its messages", {"fields": ("postal_address",)}),
     )
     list_display = (
