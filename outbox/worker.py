@@ -335,7 +335,7 @@ def _rounds(rouse: bool) -> None:
     ledger.expire()
     ledger.resend_uncertain()
     reopening.close_unconfirmed()
-    releasing.tend()
+    releasing.tend(0)  # a page of each: claims wait for this thread
     if rouse:
         ledger.rouse()
         ledger.release_rechecked()

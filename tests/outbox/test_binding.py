@@ -1,5 +1,6 @@
 """An approval covers what was shown: anything changed since is not sent, and waits for a person again."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,3 +180,20 @@ def test_content_has_what_the_digest_covers() -> None:
     """A field that is added to what is composed has to be covered, or named here."""
     covered = {"sender", "to", "cc", "reply_to", "subject", "text", "html", "headers", "attachments"}
     assert set(Content.__dataclass_fields__) - covered == {"message_id", "date"}
+
+
+def test_for_an_agent_that_is_exempt_nothing_is_looked_up(ada: Agent, live_db: Any, monkeypatch: Any) -> None:
+    accepted(ada, [draft({})])
+    asked: list[bool] = []
+    contents = ledger.contents
+
+    def watched(found: Any, largest: int, *, bound: bool = True) -> Any:
+        asked.append(bound)
+        return contents(found, largest, bound=bound)
+
+    monkeypatch.setattr(ledger, "contents", watched)
+    session = sessions.begin("test")
+    claimed = ledger.claim(session, tier=1, limit=1)
+    press.gather(session, claimed)
+    press.gather(session, [replace(one, exempt=True) for one in claimed])
+    assert asked == [True, False]
