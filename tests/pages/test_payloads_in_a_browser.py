@@ -44,6 +44,10 @@ def written(key: UUID, payload: str) -> None:
     Attachment.objects.using("owner").filter(message_id=key).update(filename=payload, content_type=payload)
 
 
+def refused(request: Any) -> bool:
+    return "csp" in (request.failure or "")
+
+
 @pytest.fixture
 def requests(server: str, every_payload: Sequence[str]) -> list[tuple[Approval, list[UUID]]]:
     """Requests that hold a message for each payload, with it in subject, names, bodies, file names and the run."""
@@ -83,7 +87,9 @@ def test_nothing_runs_in_the_frame_that_shows_html(
     here = window(root(), "desktop", "light")
     here.context.add_init_script(MARKS)
     asked_for: list[str] = []
-    here.page.on("request", lambda request: asked_for.append(request.url))
+    # what the policy refuses is announced, too, and fails before it is asked for
+    here.page.on("requestfinished", lambda request: asked_for.append(request.url))
+    here.page.on("requestfailed", lambda request: refused(request) or asked_for.append(request.url))
     for request, keys in requests:
         whole = "\n".join(Message.objects.in_bulk(keys)[key].html or "" for key in keys)
         Message.objects.using("owner").filter(pk=keys[0]).update(html=whole)
