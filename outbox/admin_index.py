@@ -14,7 +14,7 @@ from django.utils.text import slugify
 HEADINGS: Final[Mapping[str, str]] = {
     "Waiting for a person": "outbox.approval outbox.held outbox.uncertain outbox.quarantine",
     "Stops and alarms": "reputation.openstop reputation.switchevent outbox.alarm outbox.drill",
-    "Agents and runs": "outbox.agent outbox.apikey outbox.run outbox.policy outbox.contact",
+    "Agents and runs": "outbox.agent outbox.apikey outbox.organisation outbox.run outbox.policy outbox.contact",
     "Messages": "outbox.message outbox.delivery outbox.attempt outbox.event outbox.answer outbox.cluster",
     "What comes back": "outbox.signal reputation.suppression outbox.returncount",
     "Rules and evidence": "reputation.numbers reputation.judgement reputation.watch reputation.witness "

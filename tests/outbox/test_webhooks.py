@@ -194,10 +194,10 @@ def test_a_failure_is_tried_on_the_schedule_and_given_up_at_its_end(live_db: Any
     posts = Posts(*[FetchFailed("no answer")] * 20)
     run(posts)
     for seconds in DELAYS[:-1]:
-        later(live_db, timedelta(seconds=seconds * 0.89))
+        later(live_db, timedelta(seconds=seconds * 0.5))
         run(posts)
         early = len(posts.seen)
-        later(live_db, timedelta(seconds=seconds * 0.22))
+        later(live_db, timedelta(seconds=seconds * 0.61))
         run(posts)
         assert len(posts.seen) == early + 1
     assert set(posts.ids) == {event}
