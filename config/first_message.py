@@ -155,7 +155,8 @@ def _next_steps(demo: Mapping[str, Any], places: Places) -> list[str]:
     draft = json.dumps({"to": ["nobody.ada@outlook.test"], "subject": "Hello", "text": "Hello, Ada."})
     return [
         f"  Admin  {demo['admin_url']}  {demo['admin_user']} / {demo['admin_password']}",
-        f"  Stop   {demo['killswitch_url']}  {_responder(demo)}",
+        f"  Desk   {demo['api_url']}/approvals/  {_login(demo['reviewer'])}  (what strict_api_key sends waits there)",
+        f"  Stop   {demo['killswitch_url']}  {_login(demo['responders'][0])}",
         f"  Logs   {places.log}",
         f"  What the simulated internet accepted  {demo['oracle_log']}",
         f"  Keys, logins, addresses  {places.demo}",
@@ -166,9 +167,8 @@ def _next_steps(demo: Mapping[str, Any], places: Places) -> list[str]:
     ]
 
 
-def _responder(demo: Mapping[str, Any]) -> str:
-    first = demo["responders"][0]
-    return f"{first['user']} / {first['password']}"
+def _login(person: Mapping[str, str]) -> str:
+    return f"{person['user']} / {person['password']}"
 
 
 def _moment(text: str) -> datetime:

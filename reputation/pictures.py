@@ -187,7 +187,7 @@ def levels(points: Sequence[Level], title: str, described: str) -> str:
     slot = (RIGHT - LEFT) / max(len(points), 1)
     outline: list[svg.Point] = [svg.Point(LEFT, bottom)]
     drawn: list[svg.Element] = [*_grid(scale)]
-    every = max(round(len(points) / 4), 1)
+    every = max(round(len(points) / 3), 1)
     for place, point in enumerate(points):
         x, y = round(LEFT + place * slot, 1), scale.y(point.height)
         outline += [svg.Point(x, y), svg.Point(round(x + slot, 1), y)]
