@@ -13,26 +13,32 @@ from reputation import sql
 
 SECONDS: Final = 5.0  # that an answer is good for
 
+# Nobody waits longer than this: what was not decided by then has lapsed (``approvals.LIFE``).
+LONGEST: Final = 86400.0
+
 # Decided lately: from a request's opening to the first word of a person about it, or to its lapse. Ahead: what waits,
-# at the pace of the last day. Nothing was ever decided and nothing waits: nobody knows.
+# at the time that each took while some waited; the time in which nothing did says nothing of how quick people are.
+# Nothing was ever decided and nothing waits: nobody knows.
 PROJECT: Final[LiteralString] = """
-WITH decided AS (
-    SELECT extract(epoch FROM min(c.at) - a.opened_at) AS wait, min(c.at) > ao_now() - interval '1 day' AS today
+WITH answered AS (
+    SELECT a.opened_at, min(c.at) AS at
     FROM (SELECT * FROM outbox_decision WHERE at > ao_now() - interval '7 days' ORDER BY at DESC LIMIT 2000) AS c
     JOIN outbox_approval AS a ON a.id = c.approval_id
     WHERE a.stream_id = %(stream)s AND c.kind IN ('release', 'waves', 'part', 'refuse', 'lapse')
     GROUP BY a.id ORDER BY min(c.at) DESC LIMIT 200
+), decided AS (
+    SELECT at - opened_at AS wait, at - greatest(opened_at, lag(at) OVER (ORDER BY at)) AS took FROM answered
 ), known AS (
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY wait) AS p50,
-           percentile_cont(0.9) WITHIN GROUP (ORDER BY wait) AS p90, count(*) FILTER (WHERE today) AS today
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM wait)) AS p50,
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY extract(epoch FROM wait)) AS p90,
+           extract(epoch FROM avg(took)) AS each
     FROM decided
 ), ahead AS (
     SELECT count(*) AS n, extract(epoch FROM ao_now() - min(a.opened_at)) AS oldest
     FROM outbox_approval AS a WHERE a.ended_at IS NULL AND a.stream_id = %(stream)s
       AND NOT EXISTS (SELECT FROM outbox_decision AS c WHERE c.approval_id = a.id)
 )
-SELECT greatest(p50, n * 86400.0 / nullif(today, 0))::float8 AS p50,
-       greatest(p90, p50, oldest, n * 86400.0 / nullif(today, 0))::float8 AS p90
+SELECT greatest(p50, n * each)::float8 AS p50, greatest(p90, p50, oldest, n * each)::float8 AS p90
 FROM known, ahead
 """
 
@@ -55,7 +61,7 @@ def projected_wait(stream_id: int) -> Wait:
     if time.monotonic() < until:
         return wait
     row = sql.one(PROJECT, {"stream": stream_id})
-    wait = Wait(row.p50, row.p90)
+    wait = Wait(*(None if each is None else min(each, LONGEST) for each in row))
     with _lock:
         _known[stream_id] = (time.monotonic() + SECONDS, wait)
     return wait

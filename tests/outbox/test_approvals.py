@@ -667,6 +667,21 @@ def test_the_projected_wait_follows_what_was_decided(ada: Agent, live_db: Any, r
     assert wait.p90 == pytest.approx(600, abs=10)
 
 
+def test_a_pause_in_which_nothing_waited_makes_nobody_slow(ada: Agent, live_db: Any, rita: User) -> None:
+    held(live_db, ada, *many(2))
+    later(live_db, "1 minute")
+    deciding.release(shown(), rita)
+    later(live_db, "7 hours")
+    for place in range(3):
+        held(live_db, ada, *many(1), cluster=place)
+    waits.forget()
+    wait = approvals.projected_wait(ada.stream_id)
+    assert wait.p50 == pytest.approx(180, abs=10)  # three wait, one took a minute
+    later(live_db, "30 hours")
+    waits.forget()
+    assert approvals.projected_wait(ada.stream_id).p90 == waits.LONGEST
+
+
 def test_what_nobody_looks_at_is_told_honestly(ada: Agent, live_db: Any) -> None:
     held(live_db, ada, {})
     later(live_db, "5 hours")

@@ -14,8 +14,6 @@ from reputation.models import Judgement, Watch
 from tests import factories
 from tests.outbox.test_api import Caller
 
-NOW = datetime.now(UTC)
-
 pytestmark = pytest.mark.usefixtures("live_db")
 
 
@@ -83,13 +81,14 @@ def test_nobody_is_named(ada: Caller) -> None:
 
 
 def test_signals_stops_alarms_and_drills_are_counted_without_names(ada: Caller) -> None:
+    now = datetime.now(UTC)
     killswitch.trip("agent:ada", who="grace", why="")
     killswitch.trip("agent:ada", who="rule: bounces", why="8 of 100")
-    Judgement.objects.create(scope="agent:ada", rule="bounces", strength="strong", at=NOW, why="8 of 100")
-    Watch.objects.create(scope="run:ada/x", signal="bounces", stream="s", weak_since=NOW, touched_at=NOW)
-    RefusedPosts.objects.create(minute=NOW, agent_id=1, code="stopped", posts=7)
-    ReturnCount.objects.create(day=NOW.date(), source="smtp", end="counted", messages=5)
-    Alarm.objects.create(kind="trip", key="1", raised_at=NOW, words="", tries=1)
+    Judgement.objects.create(scope="agent:ada", rule="bounces", strength="strong", at=now, why="8 of 100")
+    Watch.objects.create(scope="run:ada/x", signal="bounces", stream="s", weak_since=now, touched_at=now)
+    RefusedPosts.objects.create(minute=now, agent_id=1, code="stopped", posts=7)
+    ReturnCount.objects.create(day=now.date(), source="smtp", end="counted", messages=5)
+    Alarm.objects.create(kind="trip", key="1", raised_at=now, words="", tries=1)
     measured = {"trip_seconds": 0.01, "zero_seconds": 0.2, "heard_seconds": None}
     counts = {"messages": 9, "sent": 4, "kept": 5, "after": 0, "workers": 1, "epoch": 1}
     Drill.objects.create(who="grace", scope="stream:drill", **counts, **measured)

@@ -21,7 +21,7 @@ PREDICTED = {BAD: 82, UNKNOWN_LIST: 13}
 
 JUDGED = """
 UPDATE outbox_agent SET exempt = false, recipients_per_hour = 1000000, recipients_per_day = 1000000,
-    recipients_per_run = 1000000
+    recipients_per_run = 1000000, domains_per_run = 1000000
 """
 # From the settle of a refusal, or the signal of a report, to the commit of the trip that it led to.
 WAITED = """
