@@ -79,7 +79,22 @@ SELECT a.version, s.policy_version, pg_current_snapshot()::text AS seen, ao_now(
 FROM outbox_approval AS a JOIN reputation_stream AS s ON s.id = a.stream_id WHERE a.id = %s
 """
 
-# Recipients of what a decision would let go, and of what one person has let go of it before, counted up to a line.
+# Of what waits first: which stops cover it, and whether all of it is stopped.
+STOPPED: Final[LiteralString] = """
+WITH waits AS MATERIALIZED (
+    SELECT message_id AS id FROM outbox_held WHERE approval_id = %(approval)s AND decision_id IS NULL
+    ORDER BY message_id LIMIT %(most)s
+)
+SELECT array_agg(DISTINCT o.scope ORDER BY o.scope) FILTER (WHERE o.scope IS NOT NULL) AS scopes,
+       bool_and(o.scope IS NOT NULL) AS whole, bool_or(NOT a.enabled) AS off
+FROM waits AS w
+JOIN outbox_delivery AS d ON d.id > w.id AND d.id <= (left(w.id::text, 33) || 'fff')::uuid AND d.status = 'held'
+JOIN outbox_lane AS l ON l.id = d.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
+LEFT JOIN reputation_openstop AS o ON o.scope = ANY (ao_scopes(l.scopes, d.recipient))
+"""
+
+# Messages that a decision covers, the recipients it would let go to, and those to whom one person has let go of it
+# before; recipients are counted up to a line.
 PEOPLE: Final[LiteralString] = """
 WITH covered AS (
     SELECT h.message_id FROM outbox_held AS h
@@ -94,11 +109,18 @@ WITH covered AS (
 SELECT (SELECT count(*) FROM (SELECT FROM covered AS c CROSS JOIN LATERAL (
             SELECT FROM outbox_delivery AS d WHERE d.id > c.message_id
               AND d.id <= (left(c.message_id::text, 33) || 'fff')::uuid AND d.status = 'held') AS each
-        LIMIT %(most)s) AS few)
-     + (SELECT count(*) FROM (SELECT FROM before AS b CROSS JOIN LATERAL (
+        LIMIT %(most)s) AS few) AS people,
+       (SELECT count(*) FROM (SELECT FROM before AS b CROSS JOIN LATERAL (
             SELECT FROM outbox_delivery AS d WHERE d.id > b.message_id
               AND d.id <= (left(b.message_id::text, 33) || 'fff')::uuid) AS each
-        LIMIT %(most)s) AS few) AS n
+        LIMIT %(most)s) AS few) AS before
+"""
+
+# Of these messages, how many are undecided members that the page showed.
+CHOSEN: Final[LiteralString] = """
+SELECT count(*) AS n FROM outbox_held AS h
+WHERE h.approval_id = %(approval)s AND h.message_id = ANY (%(messages)s::uuid[]) AND h.decision_id IS NULL
+  AND h.message_id <= %(upto)s AND ao_seen(h.joined, %(seen)s::pg_snapshot)
 """
 
 ASKED: Final[LiteralString] = """

@@ -6,7 +6,8 @@ told. It covers what the reviewer's page showed and nothing that joined since. D
 (``releasing``).
 
 Refuses: whoever may not decide; an agent's owner, where the stream does not say otherwise; the same person twice; a
-refusal without a reason; a page made before the request, or its policy, changed.
+refusal without a reason; a page made before the request, or its policy, changed; a release of what is stopped; a part
+that is not there any more.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from reputation import sql
 RIGHT: Final = "outbox.decide_approval"
 FIRST_WAVE: Final = 20  # messages
 MOST: Final = 10_000  # people are counted no further, unless the line is higher
+LOOKED_AT: Final = 200  # messages of a request whose scopes are looked at for stops
 WHY: Final = 2_000  # characters that are kept of a reason
 
 KIND: Final = Decision.Kind
@@ -69,6 +71,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """What keeps a request's mail where it is, whoever releases it."""
+
+    scopes: Sequence[str]
+    off: bool  # its agent is switched off
+    whole: bool  # nothing of it could go
+
+    def __bool__(self) -> bool:
+        return bool(self.scopes) or self.off
+
+
+@dataclass(frozen=True, slots=True)
 class _Order:
     """What a decision does to the request's row. ``carries``: "this" decision, the "proposed" one, or "" none."""
 
@@ -91,6 +105,12 @@ def show(approval: UUID) -> Shown | None:
     """What a page made now shows of a request; None if there is none. To be read before what is shown of it."""
     row = sql.one(approval_statements.SHOW, [approval])
     return row and Shown(approval, row.version, row.policy_version, row.upto, row.seen, row.at)
+
+
+def stopped(approval: UUID) -> Stopped:
+    """Which stops cover what waits of a request; of a flood, what waits first."""
+    row = sql.one(approval_statements.STOPPED, {"approval": approval, "most": LOOKED_AT})
+    return Stopped(row.scopes or (), bool(row.off), bool(row.whole or row.off))
 
 
 def release(shown: Shown, by: User, why: str = "") -> Decision:
@@ -144,20 +164,40 @@ def _said(why: str) -> str:
 
 
 def _release(shown: Shown, by: User, why: str, kind: str, **plan: Any) -> Decision:
+    """Parts do not go round the line: what one person let go before counts to it."""
     line = _asked(shown).second_person_above
-    people = _people(shown, plan.get("messages"), max(MOST, line + 1))
-    order = _PROPOSED if people > line else _AT_ONCE
-    return _decide(shown, by, why, kind, order, people=people, **plan)
+    part = plan.get("messages")
+    given = {"approval": shown.approval, "upto": shown.upto, "seen": shown.seen, "messages": part}
+    found = sql.one(approval_statements.PEOPLE, given | {"most": max(MOST, line + 1)})
+    order = _PROPOSED if found.people + found.before > line else _AT_ONCE
+    return _decide(shown, by, why, kind, order, people=found.people, **plan)
 
 
-def _people(shown: Shown, messages: list[UUID] | None, most: int) -> int:
-    """Recipients of what would go now, and of what one person let go before: parts do not go round a line."""
-    given = {"approval": shown.approval, "upto": shown.upto, "seen": shown.seen, "messages": messages}
-    return int(sql.one(approval_statements.PEOPLE, given | {"most": most}).n)
+def _not_stopped(shown: Shown) -> None:
+    """Nothing would move, and the yes would be forgotten: whoever reopens it looks again."""
+    found = stopped(shown.approval)
+    if found.whole and found.off:
+        raise Overtaken("Its agent is switched off, so nothing of it can go. Decide when it is on again.")
+    if found.whole and found.scopes:
+        raise Overtaken(
+            f"{', '.join(found.scopes)}: stopped, so nothing of it can go. Decide when that is open again."
+        )
+
+
+def _all_there(shown: Shown, part: Sequence[UUID] | None) -> None:
+    if not part:
+        return
+    chosen = set(part)
+    given = {"approval": shown.approval, "upto": shown.upto, "seen": shown.seen, "messages": list(chosen)}
+    if sql.one(approval_statements.CHOSEN, given).n < len(chosen):
+        raise Overtaken("Some of what was chosen does not wait here any more. Look again, then choose.")
 
 
 def _decide(shown: Shown, by: User, why: str, kind: str, order: _Order, **more: Any) -> Decision:
     _check(shown, by, kind)
+    if kind in RELEASES:
+        _not_stopped(shown)
+    _all_there(shown, more.get("messages"))
     given = {
         "approval": shown.approval,
         "version": shown.version,

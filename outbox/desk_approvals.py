@@ -222,6 +222,7 @@ def _state(request: HttpRequest, key: UUID, case: Listed | None = None) -> dict[
         "waves": row.state == Approval.State.WATCHING,
         "confirming": row.state == Approval.State.CONFIRMING,
         "mine": row.proposed is not None and row.proposed.who == person.get_username(),
+        "stopped": glance(lambda: deciding.stopped(key), "stops") if row.ended_at is None else None,
         "decisions": glance(lambda: _decisions(key), "decisions"),
         "may_decide": person.has_perm(DECIDE),
     }

@@ -96,7 +96,9 @@ def _go_on(row: Any) -> bool:
             return False
         page = _conclude(row, reasons)
         said = (
-            "some of it has to stay: a scope is stopped, or its agent is switched off" if page.stayed else ""
+            "some of it stayed: its scope was stopped, or its agent switched off. Release it again once that is open"
+            if page.stayed
+            else ""
         )
         sql.count(approval_statements.CAME, {"approval": row.id, "last": found[-1], "said": said or row.said})
     alarm.ring()

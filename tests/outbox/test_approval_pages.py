@@ -13,6 +13,7 @@ from django.test import Client
 from outbox import deciding, desk_approvals, exhibits, ids, reach
 from outbox.models import Agent, Approval, Decision
 from outbox.people import make_groups
+from reputation import killswitch
 from reputation.models import Stream
 from tests import factories
 from tests.outbox import asked
@@ -190,6 +191,16 @@ def test_what_joined_since_stays_held(live_db: Any, rita: Client, ada: Agent, re
     assert asked.statuses()["late@example.org"] == "held first_contact"
 
 
+def test_a_page_tells_that_its_mail_is_stopped(rita: Client, request_: Approval) -> None:
+    assert "stopped" not in shown(rita.get(address(request_)))
+    killswitch.trip("agent:ada", who="omar", why="a test")
+    page = shown(rita.get(address(request_)))
+    assert "agent:ada</a> is stopped" in page
+    assert "nothing of it can go until that is open again" in page
+    assert "agent:ada: stopped" in shown(decide(rita, request_, "release", page), 409)
+    assert not Decision.objects.exists()
+
+
 # -- what comes too late or was changed ----------------------------------------------------------------------
 
 
@@ -201,6 +212,7 @@ def test_whoever_comes_too_late_is_told_the_newer_state_and_keeps_their_words(
     told = shown(decide(rita, request_, "waves", page, why="looks fine to me"), 409)
     assert "Look again" in told
     assert "<b>Refused</b> by omar" in told
+    assert "looks fine to me" in told
     assert [one.who for one in Decision.objects.all()] == ["omar"]
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -10,7 +11,7 @@ from django.db import ProgrammingError, transaction
 
 from outbox import approvals, deciding, ledger, lineage, releasing, story, waits
 from outbox.budgets import Spent
-from outbox.deciding import NotYours, Overtaken, Shown
+from outbox.deciding import NotYours, Overtaken, Shown, Stopped
 from outbox.models import Agent, Approval, Audit, Decision, Delivery, Event, Held
 from reputation import killswitch, suppression
 from reputation.models import Stream
@@ -232,6 +233,23 @@ def test_a_part_is_released_or_refused_and_the_rest_waits(ada: Agent, live_db: A
     assert counts() == {"queued": 1, "refused": 1, "held": 2}
 
 
+def test_a_part_that_is_not_there_any_more_is_not_decided(ada: Agent, live_db: Any, rita: User) -> None:
+    first, second = held(live_db, ada, *many(2))
+    page = shown()
+    [late] = held(live_db, ada, *to("late"))
+    for part in ([first, uuid4()], [late]):
+        with pytest.raises(Overtaken, match="choose"):
+            deciding.release_part(page, rita, part)
+        with pytest.raises(Overtaken, match="choose"):
+            deciding.refuse(page, rita, "not these", part)
+    deciding.release_part(page, rita, [first, first])
+    carried()
+    with pytest.raises(Overtaken, match="choose"):
+        deciding.refuse(shown(), rita, "not these", [first, second])
+    assert Decision.objects.count() == 1
+    assert counts() == {"queued": 1, "held": 2}
+
+
 def test_every_decision_is_written_down_and_audited_and_never_rewritten(
     ada: Agent, live_db: Any, rita: User
 ) -> None:
@@ -356,8 +374,9 @@ def test_parts_do_not_go_round_the_line(ada: Agent, live_db: Any, large: None, r
     deciding.release_part(shown(), rita, messages[:3])
     carried()
     assert request().state == "open"
-    deciding.release_part(shown(), rita, messages[3:])
+    made = deciding.release_part(shown(), rita, messages[3:])
     assert request().state == "confirming"
+    assert made.people == 1, "those of the part before are not told again"
 
 
 def test_what_was_proposed_can_be_withdrawn_or_refused(large: None, rita: User) -> None:
@@ -402,9 +421,8 @@ FATES = {
 def test_what_may_not_go_any_more_does_not(ada: Agent, live_db: Any, rita: User, meanwhile: str) -> None:
     happened, fate = FATES[meanwhile]
     held(live_db, ada, {})
-    page = shown()
+    deciding.release(shown(), rita)
     ask(live_db, happened)  # type: ignore[arg-type]
-    deciding.release(page, rita)
     carried()
     assert statuses() == {"grace@example.org": fate}
     told = Event.objects.filter(kind__in=["released", "held", "cancelled", "expired"])
@@ -423,6 +441,7 @@ def test_who_left_meanwhile_is_not_mailed(ada: Agent, live_db: Any, rita: User, 
 def test_what_is_stopped_stays_held_and_can_be_decided_again(ada: Agent, live_db: Any, rita: User) -> None:
     held(live_db, ada, {"to": ["a@gmail.test", "b@example.org"]}, {"to": "c@example.org"})
     killswitch.trip("recipient_domain:gmail.test", who="omar", why="a test")
+    assert deciding.stopped(request().pk) == Stopped(["recipient_domain:gmail.test"], off=False, whole=False)
     deciding.release(shown(), rita)
     carried()
     assert statuses() == {
@@ -435,6 +454,33 @@ def test_what_is_stopped_stays_held_and_can_be_decided_again(ada: Agent, live_db
     deciding.release(shown(), rita)
     carried()
     assert counts() == {"queued": 3}
+
+
+WHOLE_STOPS = {
+    "agent": (lambda: killswitch.trip("agent:ada", who="omar", why="a test"), "agent:ada"),
+    "all": (lambda: killswitch.trip("all", who="omar", why="a test"), "all"),
+    "off": (lambda: Agent.objects.update(enabled=False), "switched off"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE_STOPS)
+def test_what_is_stopped_whole_is_refused_and_not_released(
+    ada: Agent, live_db: Any, rita: User, kind: str
+) -> None:
+    stop, named = WHOLE_STOPS[kind]
+    Stream.objects.update(second_person_above=1)
+    held(live_db, ada, *many(2))
+    deciding.release(shown(), rita)
+    stop()
+    with pytest.raises(Overtaken, match=named):
+        deciding.confirm(shown(), reviewer("omar"))
+    deciding.withdraw(shown(), rita)
+    for release in (deciding.release, deciding.release_in_waves):
+        with pytest.raises(Overtaken, match=named):
+            release(shown(), rita)
+    deciding.refuse(shown(), rita, "not while this goes on")
+    carried()
+    assert counts() == {"refused": 2}
 
 
 def test_approved_mail_of_a_broken_domain_goes_on_when_it_is_mended(
