@@ -64,7 +64,11 @@ HELP: Final[Mapping[str, tuple[str, str]]] = {
     "link_mismatch": ("Links that lie", "Held when a link shows one host and leads to another."),
     "quiet_from": ("Quiet from", "Hour of the day. Equal hours: no quiet hours."),
     "quiet_until": ("Quiet until", "Hour of the day, up to 24."),
-    "quiet_zone": ("Time zone", "Of the quiet hours, such as Europe/Berlin."),
+    "quiet_zone": (
+        "Time zone",
+        "Such as Europe/Berlin: where an address does not tell the recipient's country.",
+    ),
+    "quiet_by_region": ("In the recipient's region", "Hours of the country in which the address ends."),
 }
 
 
@@ -167,7 +171,7 @@ class PolicyAdmin(Beside, FixedOnce):
                 )
             },
         ),
-        ("Quiet hours", {"fields": (("quiet_from", "quiet_until"), "quiet_zone")}),
+        ("Quiet hours", {"fields": (("quiet_from", "quiet_until"), "quiet_zone", "quiet_by_region")}),
         ("Why", {"fields": ("why",)}),
     )
 

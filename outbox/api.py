@@ -145,7 +145,10 @@ def post_message(request: HttpRequest) -> HttpResponse:
 def post_batch(request: HttpRequest) -> HttpResponse:
     """One result per message, in order; a bad one fails alone. Each may carry its own idempotency_key."""
     if "Idempotency-Key" in request.headers:  # ignored it would promise what a repeated batch does not keep
-        raise refused("idempotency_key_invalid", "In a batch each message carries its own idempotency_key.")
+        words = "In a batch each message carries its own idempotency_key: leave the header away."
+        raise refused(
+            "idempotency_key_invalid", words, remedy=("Put a key in each message's idempotency_key.",)
+        )
     drafts = payloads.parse_batch(body_of_request(request), now=caller_of(request).asked_at)
     return json_answer({"data": [_result(answer) for answer in _accept(drafts, request)]})
 

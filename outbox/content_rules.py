@@ -30,6 +30,11 @@ _PLACEHOLDERS: Final[tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...]] =
             r"(?<![\w$#{%])\{(?:[a-z_]{0,20}_)?(?:(?:first|last|full|user)?name|date|company|title|email|amount)\}",
             "a placeholder in braces",
         ),
+        (
+            ("name%", "mail%", "company%", "date%", "title%"),
+            r"%(?:[a-z]{1,20}[_-]?)?(?:name|e?mail|company|date|title)%",
+            "a template's placeholder",
+        ),
         (("%s", "%d", "%("), r"(?<![\w%])%(?:\(\w{1,40}\))?[sd](?![\w%])", "%s"),
         (
             ("[",),
@@ -124,7 +129,8 @@ def placeholder(draft: Draft) -> str | None:
         plain = part.lower()
         for marks, pattern, words in _PLACEHOLDERS:
             if any(mark in plain for mark in marks) and (found := pattern.search(plain)):
-                return f"{words} was left in it ({_short(found[0])})"
+                written = part if len(part) == len(plain) else plain
+                return f"it holds {words} ({_short(written[found.start() : found.end()])})"
         if any(_is_card(match[0]) for match in _CARD.finditer(part)):
             return "it holds a card number"
     return None

@@ -4,9 +4,10 @@ They stand in their order in ``policies``. What is judged by the content alone i
 ``links`` and ``lookalikes``. Refuses to refuse: a hold costs a person's look, so that in doubt it is one.
 """
 
-from outbox import content_rules, links
+from outbox import content_rules, links, regions
 from outbox.lookalikes import resembles
 from outbox.payloads import Draft
+from outbox.policy_numbers import Policy
 from outbox.verdicts import Facts, Finding, Hold
 
 
@@ -118,13 +119,24 @@ def links_say_where_they_lead(draft: Draft, facts: Facts) -> Finding:
 
 
 def people_are_awake(draft: Draft, facts: Facts) -> Finding:
-    """Within the stream's quiet hours mail waits until a person says that it is worth waking somebody."""
+    """Within the stream's quiet hours mail waits until a person says that it is worth waking somebody.
+
+    They are hours of the recipient's own country, where its domain tells one: of several time zones any counts.
+    """
     policy = facts.policy
-    start, end = policy.quiet_from, policy.quiet_until
-    if start == end:
+    if policy.quiet_from == policy.quiet_until:
         return None
-    hour = (draft.scheduled_at or facts.now).astimezone(policy.zone).hour
-    quiet = start <= hour < end if start < end else hour >= start or hour < end
-    return (
-        Hold("quiet_hours", f"It is between {start} and {end} h in {policy.quiet_zone}.") if quiet else None
-    )
+    at = draft.scheduled_at or facts.now
+    for domain in sorted({mailbox.domain for mailbox in draft.recipients}):
+        own = regions.zones(domain) if policy.quiet_by_region else ()
+        for zone in own or (policy.zone,):
+            if _is_quiet(policy, at.astimezone(zone).hour):
+                where = f"for {domain} ({zone.key})" if own else f"in {zone.key}"
+                words = f"It is between {policy.quiet_from} and {policy.quiet_until} h {where}."
+                return Hold("quiet_hours", words)
+    return None
+
+
+def _is_quiet(policy: Policy, hour: int) -> bool:
+    start, end = policy.quiet_from, policy.quiet_until
+    return start <= hour < end if start < end else hour >= start or hour < end

@@ -34,9 +34,10 @@ def _zone(name: str) -> ZoneInfo:
 class Policy:
     """The numbers and lists of one stream.
 
-    Hours of the day are 0 to 24; equal ones are no quiet hours. ``attachment_types`` are file name extensions in lower
-    case without a dot. ``own_domains`` are names of the organisation besides its sending domains; ``known_domains`` are
-    never taken for a look-alike. ``repeats``: values of the tag ``kind`` that allow a copy.
+    Hours of the day are 0 to 24; equal ones are no quiet hours. They are hours where the recipient lives, if
+    ``quiet_by_region`` and the address tells it, else of ``quiet_zone``. ``attachment_types`` are file name extensions
+    in lower case without a dot. ``own_domains`` are names of the organisation besides its sending domains;
+    ``known_domains`` are never taken for a look-alike. ``repeats``: values of the tag ``kind`` that allow a copy.
 
     Raises:
         ValueError: a number or list that cannot be; the text names the field and says what it may be.
@@ -65,6 +66,7 @@ class Policy:
     quiet_from: int = 0
     quiet_until: int = 0
     quiet_zone: str = "UTC"
+    quiet_by_region: bool = True
 
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():

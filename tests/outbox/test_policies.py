@@ -154,6 +154,26 @@ def test_quiet_hours_are_those_of_their_time_zone() -> None:
     assert codes(at_night, scheduled_at="2026-11-23T18:30:00Z") == []
 
 
+@pytest.mark.parametrize(
+    ("to", "at", "held"),
+    [
+        (["a@example.com"], "2026-11-23T02:30:00Z", True),  # tells no country: the stream's hours
+        (["a@example.io"], "2026-11-23T02:30:00Z", True),
+        (["a@example.de"], "2026-11-23T02:30:00Z", False),
+        (["a@example.de"], "2026-11-23T01:30:00Z", True),
+        (["a@example.co.uk"], "2026-11-23T02:30:00Z", True),
+        (["a@example.co.uk"], "2026-11-23T01:30:00Z", False),
+        (["a@example.de", "b@example.jp"], "2026-11-23T17:30:00Z", True),
+        (["a@example.com.au"], "2026-11-23T15:30:00Z", True),  # half past two, in Sydney alone
+    ],
+)
+def test_quiet_hours_are_those_of_the_recipients_country(to: list[str], at: str, held: bool) -> None:
+    at_night = by(quiet_from=2, quiet_until=3)
+    assert codes(at_night, to=to, scheduled_at=at) == ["quiet_hours"] * held
+    everywhere = by(quiet_from=2, quiet_until=3, quiet_by_region=False)
+    assert codes(everywhere, to=to, scheduled_at=at) == ["quiet_hours"] * ("T02:" in at)
+
+
 def test_reasons_are_told_in_the_order_of_the_rules() -> None:
     facts = replace(
         FACTS,
