@@ -1,6 +1,7 @@
 """Settings: addresses, secrets and switches of deployment, from the environment. Policy numbers live with
 their rules. A bad value stops the start with a sentence that says which variable and what it wants."""
 
+import logging
 import os
 import shlex
 from pathlib import Path
@@ -259,9 +260,19 @@ AO_RUNBOOK_URL = text("AO_RUNBOOK_URL", "docs/runbook.md")
 AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
 AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)
 
+
+def _without_trace(record: logging.LogRecord) -> bool:
+    """Who may not, or finds nothing, is no fault of ours: a line tells it."""
+    if getattr(record, "status_code", 500) < 500:
+        record.exc_info = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"untraced": {"()": "django.utils.log.CallbackFilter", "callback": _without_trace}},
+    "loggers": {"django.request": {"filters": ["untraced"]}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO")},

@@ -20,9 +20,10 @@ WHERE r.agent_id = %(agent)s AND r.name = %(root)s
 OPEN: Final[LiteralString] = """
 INSERT INTO outbox_approval (id, agent_id, stream_id, run_id, leaf_id, cluster, state, taking, reasons, opened_at,
     expires_at, version, said)
-SELECT g.id, %(agent)s, %(stream)s, g.run_id, g.leaf_id, g.cluster, 'open', true, g.reasons, ao_now(),
-    ao_now() + %(life)s::interval, 1, ''
-FROM json_to_recordset(%(opened)s::json) AS g (id uuid, run_id bigint, leaf_id bigint, cluster bigint, reasons text[])
+SELECT g.id, %(agent)s, %(stream)s, g.run_id, g.leaf_id, g.cluster, 'open', true, g.reasons,
+    g.expires_at - %(life)s::interval, g.expires_at, 1, ''
+FROM json_to_recordset(%(opened)s::json) AS g (id uuid, run_id bigint, leaf_id bigint, cluster bigint, reasons text[],
+    expires_at timestamptz)
 ORDER BY g.run_id, g.leaf_id, g.cluster
 ON CONFLICT DO NOTHING
 """

@@ -133,6 +133,7 @@ class Joining:
                 "leaf_id": key.leaf_id,
                 "cluster": key.cluster,
                 "reasons": sorted(one.added),
+                "expires_at": one.expires_at.isoformat(),
             }
             for key, one in opened.items()
         ]

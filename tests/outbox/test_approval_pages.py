@@ -78,7 +78,9 @@ def decide(client: Client, request: Approval, act: str, page: str = "", **given:
     ("group", "looks", "decides"),
     [("reviewers", 200, 302), ("deliverability", 200, 302), ("responders", 200, 403), ("auditors", 200, 403)],
 )
-def test_what_each_group_may(request_: Approval, group: str, looks: int, decides: int) -> None:
+def test_what_each_group_may(
+    request_: Approval, caplog: pytest.LogCaptureFixture, group: str, looks: int, decides: int
+) -> None:
     client, here = one_of(group), address(request_)
     message = request_.members.first().message_id
     for path in (LIST, f"{LIST}now/", f"{LIST}health/", here, f"{here}now/", f"{here}messages/{message}/"):
@@ -88,6 +90,9 @@ def test_what_each_group_may(request_: Approval, group: str, looks: int, decides
     page = shown(one_of("reviewers", "anybody").get(here))
     assert decide(client, request_, "refuse", page, why="no").status_code == decides
     assert Decision.objects.count() == (decides == 302)
+    assert [one.exc_info for one in caplog.records if one.name == "django.request"] == [None] * (
+        decides == 403
+    )
 
 
 def test_whoever_is_not_logged_in_is_asked_to_and_comes_back(request_: Approval, ada: Agent) -> None:

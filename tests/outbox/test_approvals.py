@@ -102,7 +102,7 @@ def test_an_agent_is_told_of_its_request(ada: Agent, live_db: Any) -> None:
     [message] = accepted(ada, [one])
     [told] = join(ada, [(message, one)])
     assert told
-    assert told.id == request().pk
+    assert (told.id, told.expires_at) == (request().pk, request().expires_at)
     assert (told.p50, told.p90) == (None, None), "nobody has decided anything yet"
 
 
