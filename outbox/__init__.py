@@ -10,7 +10,7 @@ Out, from ``POST /v1/messages`` to the receiving server's 250::
     fingerprints (pure) what a message says, small enough to compare: its own words (ownwords, folding), sketched
     cases        the drafts of one call before the rules, each behind those before it
     policies     (pure) release | hold(reasons) | refuse(reason), by the numbers of the stream (policy_numbers)
-    holds        (pure) the rules that hold; content_rules, links, lookalikes: what words, links and names say
+    holds        (pure) the rules that hold; content_rules, links, lookalikes, regions: what words, links and names say
     contacts     who mail was let go to before
     entries      the rows of a draft that passed, and what its sender is told
     approvals    what is held joins a request, bound by a digest of its content (binding, pure)
