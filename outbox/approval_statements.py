@@ -102,6 +102,7 @@ WITH covered AS (
     WHERE h.approval_id = %(approval)s AND h.decision_id IS NULL AND h.message_id <= %(upto)s
       AND ao_seen(h.joined, %(seen)s::pg_snapshot)
       AND (%(messages)s::uuid[] IS NULL OR h.message_id = ANY (%(messages)s::uuid[]))
+    ORDER BY h.message_id LIMIT %(first)s
 ), before AS (
     SELECT h.message_id FROM outbox_decision AS c JOIN outbox_held AS h ON h.decision_id = c.id
     WHERE c.approval_id = %(approval)s AND c.kind IN ('release', 'part', 'waves', 'wave')

@@ -130,6 +130,13 @@ def release_part(shown: Shown, by: User, messages: Sequence[UUID], why: str = ""
     return _release(shown, by, why, KIND.PART, messages=list(messages))
 
 
+def release_first(shown: Shown, by: User, most: int, why: str = "") -> Decision:
+    """Let so many messages go, those that wait longest; the others wait on."""
+    if most < 1:
+        raise ValueError("Say how many messages to release.")
+    return _release(shown, by, why, KIND.PART, most=most)
+
+
 def refuse(shown: Shown, by: User, why: str, messages: Sequence[UUID] | None = None) -> Decision:
     """Say no to everything that was shown, or to these messages; the agent reads why.
 
@@ -167,7 +174,15 @@ def _release(shown: Shown, by: User, why: str, kind: str, **plan: Any) -> Decisi
     """Parts do not go round the line: what one person let go before counts to it."""
     line = _asked(shown).second_person_above
     part = plan.get("messages")
-    given = {"approval": shown.approval, "upto": shown.upto, "seen": shown.seen, "messages": part}
+    # of waves the first alone is no measure: the others go by themselves
+    first = plan.get("most") if kind == KIND.PART else None
+    given = {
+        "approval": shown.approval,
+        "upto": shown.upto,
+        "seen": shown.seen,
+        "messages": part,
+        "first": first,
+    }
     found = sql.one(approval_statements.PEOPLE, given | {"most": max(MOST, line + 1)})
     order = _PROPOSED if found.people + found.before > line else _AT_ONCE
     return _decide(shown, by, why, kind, order, people=found.people, **plan)

@@ -6,6 +6,7 @@ may fail by itself: the page stays, and says what is not known. Whoever may look
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, LiteralString
@@ -79,17 +80,28 @@ NOW: Final[LiteralString] = "SELECT ao_now() AS now"
 looks = for_people("outbox.view_approval")
 decides = for_people(DECIDE)
 
-Act = Callable[[Shown, Any, str, list[UUID]], Decision]
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What was typed and ticked with a decision."""
+
+    why: str
+    part: list[UUID]
+    most: int
+
+
+Act = Callable[[Shown, Any, _Word], Decision]
 
 ACTS: Final[Mapping[str, Act]] = {
-    "release": lambda shown, by, why, _: deciding.release(shown, by, why),
-    "waves": lambda shown, by, why, _: deciding.release_in_waves(shown, by, why),
-    "part": lambda shown, by, why, part: deciding.release_part(shown, by, part, why),
-    "refuse": lambda shown, by, why, _: deciding.refuse(shown, by, why),
-    "refuse_part": deciding.refuse,
-    "confirm": lambda shown, by, why, _: deciding.confirm(shown, by, why),
-    "withdraw": lambda shown, by, why, _: deciding.withdraw(shown, by, why),
-    "stop": lambda shown, by, why, _: deciding.stop_waves(shown, by, why),
+    "release": lambda shown, by, word: deciding.release(shown, by, word.why),
+    "waves": lambda shown, by, word: deciding.release_in_waves(shown, by, word.why),
+    "first": lambda shown, by, word: deciding.release_first(shown, by, word.most, word.why),
+    "part": lambda shown, by, word: deciding.release_part(shown, by, word.part, word.why),
+    "refuse": lambda shown, by, word: deciding.refuse(shown, by, word.why),
+    "refuse_part": lambda shown, by, word: deciding.refuse(shown, by, word.why, word.part),
+    "confirm": lambda shown, by, word: deciding.confirm(shown, by, word.why),
+    "withdraw": lambda shown, by, word: deciding.withdraw(shown, by, word.why),
+    "stop": lambda shown, by, word: deciding.stop_waves(shown, by, word.why),
 }
 NEEDS_REASON: Final = frozenset({"refuse", "refuse_part", "stop"})
 NEEDS_PART: Final = frozenset({"part", "refuse_part"})
@@ -135,16 +147,19 @@ def one_now(request: HttpRequest, name: str) -> HttpResponse:
 def decide(request: HttpRequest, name: str) -> HttpResponseBase:
     """Carry out one decision, or show the page again with what was wrong and what was typed."""
     key, given = _key(name), request.POST
-    why = given.get("why", "").strip()[:WHY]
-    part = [each for each in map(_uuid, given.getlist("messages")) if each]
+    word = _Word(
+        given.get("why", "").strip()[:WHY],
+        [each for each in map(_uuid, given.getlist("messages")) if each],
+        _number(given.get("most", "")),
+    )
     try:
         act = given.get("act", "")
         shown = _shown(given.get("shown", ""), key)
-        if act in NEEDS_REASON and not why:
+        if act in NEEDS_REASON and not word.why:
             raise ValueError(NO_REASON)
-        if act in NEEDS_PART and not part:
+        if act in NEEDS_PART and not word.part:
             raise ValueError(NO_PART)
-        ACTS[act](shown, person_of(request), why, part)
+        ACTS[act](shown, person_of(request), word)
     except NotYours as error:
         return tell(request, key, error=str(error), status=403)
     except Overtaken as error:
@@ -317,6 +332,11 @@ def _key(name: str) -> UUID:
     if key is None:
         raise Http404("There is no such request.")
     return key
+
+
+def _number(text: str) -> int:
+    """0 for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 0
 
 
 def _uuid(text: str) -> UUID | None:

@@ -30,6 +30,7 @@ TAKING: Final = timedelta(hours=12)  # what is held later joins another request,
 
 KIND: Final = Decision.Kind
 VERDICTS: Final = {KIND.REFUSE: "refuse", KIND.LAPSE: "lapse"}  # of all others: release
+WAVES: Final = frozenset({KIND.WAVES, KIND.WAVE})
 NEXT_WAVE: Final = {20: 200, 200: None}  # messages; None: the rest
 WINDOW: Final = timedelta(minutes=15)
 ENOUGH: Final = 0.5  # of a wave's people: something became of them
@@ -145,7 +146,8 @@ def _conclude(row: Any, reasons: dict[UUID, str]) -> _Page:
 
 def _carried(row: Any, last: UUID | None, said: str = "") -> bool:
     """Nothing is left of it, or it may not go on; a wave is watched from now on."""
-    went = row.most is not None and sql.one(approval_statements.WENT, [row.decision_id]).n > 0
+    watched = row.kind in WAVES and row.most is not None
+    went = watched and sql.one(approval_statements.WENT, [row.decision_id]).n > 0
     given = {
         "approval": row.id,
         "decision": row.decision_id,

@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                 ('shown_at', models.DateTimeField(help_text='When the page was made: how long it was looked at.', null=True)),
                 ('policy_version', models.PositiveIntegerField()),
                 ('messages', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), help_text='A part: these.', null=True, size=None)),
-                ('most', models.PositiveIntegerField(help_text='A wave: so many messages.', null=True)),
+                ('most', models.PositiveIntegerField(help_text='Of a wave or a part: so many messages.', null=True)),
                 ('people', models.PositiveIntegerField(default=0, help_text='Recipients it is about, as far as was counted.')),
             ],
             options={

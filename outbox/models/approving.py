@@ -143,7 +143,7 @@ class Decision(models.Model):
     shown_at = models.DateTimeField(null=True, help_text="When the page was made: how long it was looked at.")
     policy_version = models.PositiveIntegerField()
     messages = ArrayField(models.UUIDField(), null=True, help_text="A part: these.")
-    most = models.PositiveIntegerField(null=True, help_text="A wave: so many messages.")
+    most = models.PositiveIntegerField(null=True, help_text="Of a wave or a part: so many messages.")
     people = models.PositiveIntegerField(
         default=0, help_text="Recipients it is about, as far as was counted."
     )

@@ -172,6 +172,14 @@ def test_a_part_goes_and_the_rest_waits_on(rita: Client, request_: Approval) -> 
     assert "2 people in 2 messages" in shown(rita.get(address(request_)))
 
 
+def test_so_many_go_and_the_rest_waits_on(rita: Client, request_: Approval) -> None:
+    for wrong in ("", "0", "-1", "2.5", "many"):
+        assert "how many" in shown(decide(rita, request_, "first", most=wrong), 422)
+    assert decide(rita, request_, "first", most="2").status_code == 302
+    asked.carried(request_)
+    assert asked.counts() == {"queued": 2, "held": 1}
+
+
 def test_waves_go_and_are_stopped(live_db: Any, rita: Client, ada: Agent) -> None:
     asked.held(live_db, ada, *asked.many(30))
     request = asked.request()

@@ -233,6 +233,35 @@ def test_a_part_is_released_or_refused_and_the_rest_waits(ada: Agent, live_db: A
     assert counts() == {"queued": 1, "refused": 1, "held": 2}
 
 
+def test_so_many_are_released_and_the_rest_waits(ada: Agent, live_db: Any, rita: User, settings: Any) -> None:
+    settings.AO_MASTER_KEYS = [new_master_key()]
+    messages = sorted(held(live_db, ada, *many(5)))
+    gone = Delivery.objects.get(message_id=messages[1]).recipient
+    suppression.suppress([suppression.complaint(gone, "arf")])
+    made = deciding.release_first(shown(), rita, 3, "begin with three")
+    assert (made.kind, made.most, made.people) == ("part", 3, 3)
+    held(live_db, ada, *to("late"))
+    carried()
+    assert set(Held.objects.exclude(decision=None).values_list("message_id", flat=True)) == set(messages[:3])
+    assert counts() == {"queued": 2, "suppressed": 1, "held": 3}
+    assert request().state == "open", "nothing goes on by itself"
+    with pytest.raises(ValueError, match="how many"):
+        deciding.release_first(shown(), rita, 0)
+    deciding.release_first(shown(), rita, 100)
+    carried()
+    assert counts() == {"queued": 5, "suppressed": 1}
+
+
+def test_so_many_above_the_line_need_two(ada: Agent, live_db: Any, large: None, rita: User) -> None:
+    deciding.release_first(shown(), rita, 2)
+    carried()
+    deciding.release_first(shown(), rita, 2)
+    assert request().state == "confirming"
+    deciding.confirm(shown(), reviewer("omar"))
+    carried()
+    assert counts() == {"queued": 4}
+
+
 def test_a_part_that_is_not_there_any_more_is_not_decided(ada: Agent, live_db: Any, rita: User) -> None:
     first, second = held(live_db, ada, *many(2))
     page = shown()
