@@ -3,7 +3,7 @@
 Without names all that takes minutes: deliver, accept, accept_p99, idle, waiting, hot, ramps, memory, dedupe_index,
 deliver_50ms. What takes longer: `deep` goes to a million waiting and a million handled messages, half an hour or more;
 `ramps_deep` is the million of `ramps` alone; `dedupe` judges prints on real mail (fetched by npm), `dedupe_deep` looks
-up among ten million of them. `all_deep` is all that takes longer.
+up among ten million of them; `accept_held` posts behind 80,000 held messages. `all_deep` is all that takes longer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import accept, dedupe, dedupe_index, deliver, idle, memory, ramps, waiting
+from bench import accept, dedupe, dedupe_index, deliver, held, idle, memory, ramps, waiting
 from bench.backlog import Backlog
 from bench.installation import cluster, environment, free_port, seeded
 from bench.line import Line, note
@@ -41,6 +41,7 @@ DEEP: dict[str, Measure] = {
     "ramps_deep": ramps.deep,
     "dedupe": dedupe.measured,
     "dedupe_deep": dedupe_index.deep,
+    "accept_held": held.flooded,
 }
 DISTANT: dict[str, Measure] = {"deliver_50ms": deliver.distant}
 LATENCY_MS = 50.0
