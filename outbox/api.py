@@ -43,7 +43,7 @@ from outbox.door import (
 )  # fmt: skip
 from outbox.fields import BatchIn, MessageIn, NothingIn, PreflightIn
 from outbox.keys import Caller
-from outbox.limits import shown
+from outbox.limits import Load, shown
 from outbox.models import Agent
 from outbox.openapi import (
     BatchAnswer,
@@ -330,6 +330,9 @@ def _message(caller: Caller, key: UUID) -> dict[str, Any]:
     body = story.one(caller.agent_id, key)
     if body is None:
         raise refused("not_found", "There is no such message.")
+    if not caller.exempt:
+        load = Load(story.lineage(caller.agent_id, key))
+        body["budget"] = shown(budgets.read(caller.agent_id, [load]).of(load))
     return body
 
 

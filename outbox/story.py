@@ -30,6 +30,10 @@ JOIN outbox_run AS r ON r.id = m.run_id
 WHERE m.agent_id = %(agent)s
 """
 
+LINEAGE: Final[LiteralString] = """
+SELECT r.lineage FROM outbox_message AS m JOIN outbox_run AS r ON r.id = m.run_id WHERE m.id = %s AND m.agent_id = %s
+"""
+
 # Keys are made of the same clock reading as created_at, in milliseconds; the range is for the index.
 FILTERS: Final[Mapping[str, LiteralString]] = {
     "id": "AND m.id = %(id)s",
@@ -127,6 +131,12 @@ def one(agent_id: int, message_id: UUID) -> dict[str, Any] | None:
     """The body of one message, or None if this agent has no such message."""
     found = _bodies(sql.rows(MESSAGES + FILTERS["id"], {"agent": agent_id, "id": message_id}))
     return found[0] if found else None
+
+
+def lineage(agent_id: int, message_id: UUID) -> tuple[str, ...]:
+    """The names of the runs that a message belongs to, from the root down; none if there is no such message."""
+    row = sql.one(LINEAGE, [message_id, agent_id])
+    return tuple(row.lineage) if row else ()
 
 
 def page(agent_id: int, wanted: Filter) -> tuple[list[dict[str, Any]], bool]:

@@ -64,7 +64,9 @@ def used(kind: str) -> list[int]:
 
 def test_an_answer_shows_what_is_left(ada: Caller) -> None:
     ada.post(to=people(3), agent={"run_id": "r"})
-    budget = ada.post(to=people(2, "q"), agent={"run_id": "r"}).data["budget"]
+    message = ada.post(to=people(2, "q"), agent={"run_id": "r"}).data
+    budget = message["budget"]
+    assert ada("GET", message["links"]["self"]).data["budget"] == budget
     assert budget == {
         "run": {"limit": 50, "used": 5, "remaining": 45},
         "run_domains": {"limit": 30, "used": 1, "remaining": 29},
