@@ -5,6 +5,7 @@ that holds, so that of two who edit at once the second is told; what an edited p
 can be seen before it is saved. Refuses to delete: decisions name the versions they went by.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,11 @@ HELP: Final[Mapping[str, tuple[str, str]]] = {
         f"By the tag kind: {ONE_TIME_CODE} (with a code in the text), {REMINDER} (late enough).",
     ),
     "reminder_hours": ("Reminders", "So many hours after the last one at the earliest."),
+    "footers": (
+        "Footers",
+        "What mail of this stream ends with (signature, address, legal notice): it makes no two messages alike. "
+        "Blocks of text with an empty line between them.",
+    ),
     "attachments": (
         "Look at attachments",
         "Types that are not on the list, and files that are not what they say.",
@@ -84,6 +90,19 @@ class Words(forms.CharField):
         return tuple(dict.fromkeys(str(value or "").lower().replace(",", " ").split()))
 
 
+class Blocks(forms.CharField):
+    """Blocks of text, with an empty line between them."""
+
+    widget = forms.Textarea(attrs={"rows": 6, "cols": 60})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n\n".join(value) if isinstance(value, list | tuple) else value
+
+    def to_python(self, value: Any) -> Any:
+        blocks = re.split(r"\n\s*\n", str(value or "").replace("\r\n", "\n"))
+        return tuple(dict.fromkeys(block.strip() for block in blocks if block.strip()))
+
+
 def _field(name: str) -> forms.Field:
     label, words = HELP[name]
     if name in SWITCHES:
@@ -91,6 +110,8 @@ def _field(name: str) -> forms.Field:
     if name in BOUNDS:
         least, most = BOUNDS[name]
         return forms.IntegerField(min_value=least, max_value=most, label=label, help_text=words)
+    if name == "footers":
+        return Blocks(required=False, label=label, help_text=words)
     if name in LISTS:
         return Words(required=False, label=label, help_text=words)
     return forms.CharField(max_length=50, label=label, help_text=words)
@@ -161,7 +182,7 @@ class PolicyAdmin(Beside, FixedOnce):
                 )
             },
         ),
-        ("Copies", {"fields": ("duplicate_hours", "loop_repeats", "repeats", "reminder_hours")}),
+        ("Copies", {"fields": ("duplicate_hours", "loop_repeats", "repeats", "reminder_hours", "footers")}),
         (
             "Content",
             {

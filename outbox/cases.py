@@ -158,7 +158,7 @@ def _likenesses(drafts: Sequence[Draft], caller: Caller, picture: Picture) -> Li
         return Likenesses()
     left = [draft.without(picture.suppressed) for draft in drafts]
     window = timedelta(hours=policy.duplicate_hours) or duplicates.WINDOW
-    return duplicates.read(left, caller, window)
+    return duplicates.read(left, caller, window, policy.footers)
 
 
 def _told(call: Call, draft: Draft) -> tuple[Facts, Draft, frozenset[str]]:

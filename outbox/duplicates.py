@@ -94,12 +94,17 @@ class _Read:
 
     now: datetime
     window: timedelta
+    footers: tuple[str, ...]
     prints: dict[Any, Print]
     clusters: dict[int, _Cluster] = field(default_factory=dict)
     by_band: dict[int, dict[int, int]] = field(default_factory=dict)  # clusters by slot
     past: dict[bytes, list[_Past]] = field(default_factory=dict)
     last: dict[tuple[int, bytes], _Last] = field(default_factory=dict)
     keys: dict[int, int] = field(default_factory=dict)  # of clusters to be, by exact fingerprint
+
+    def print_of(self, draft: Draft) -> Print:
+        """The print of a draft under the stream's footers."""
+        return _print(self.prints, draft, self.footers)
 
 
 class Likenesses:
@@ -115,7 +120,7 @@ class Likenesses:
 
     def of(self, draft: Draft) -> Likeness:
         """What there is like this draft, for each of its recipients and among clusters."""
-        if self._found is None or not (own := _print(self._found.prints, draft)).words:
+        if self._found is None or not (own := self._found.print_of(draft)).words:
             return NOTHING
         cluster = _closest(self._found, own)
         earlier = {
@@ -154,7 +159,7 @@ class Likenesses:
 
     def _note(self, draft: Draft, message_id: UUID | None) -> int | None:
         found = self._found
-        if found is None or not (own := _print(found.prints, draft)).words:
+        if found is None or not (own := found.print_of(draft)).words:
             return None
         cluster = _closest(found, own) or self._new_cluster(own)
         people = {suppression.person_mark(to.addr): place for place, to in enumerate(draft.recipients, 1)}
@@ -240,19 +245,23 @@ class Likenesses:
         return any(alike(bytes(row.sketch), ours[row.ours]) for row in rows)
 
 
-def read(drafts: Sequence[Draft], caller: Caller, window: timedelta = WINDOW) -> Likenesses:
+def read(
+    drafts: Sequence[Draft], caller: Caller, window: timedelta = WINDOW, footers: tuple[str, ...] = ()
+) -> Likenesses:
     """What is known of messages like these, for as long back as ``window``; nothing for an exempt agent.
+
+    ``footers`` are those of the stream, which say nothing of a message's own.
 
     One round trip, and a second if anything is like them at first sight.
     """
     if caller.exempt or not drafts:
         return Likenesses()
     prints: dict[Any, Print] = {}
-    bands = {band for draft in drafts for band in _bands(_print(prints, draft))}
+    bands = {band for draft in drafts for band in _bands(_print(prints, draft, footers))}
     people = {to.addr: suppression.person_mark(to.addr) for draft in drafts for to in draft.recipients}
     asked = {"people": sorted(set(people.values())), "window": window, "newest": REMEMBERED}
     owners, earlier, [clock] = sql.together((OWNERS, [sorted(bands)]), (EARLIER, asked), (NOW, ()))
-    found = _Read(clock.now, window, prints)
+    found = _Read(clock.now, window, footers, prints)
     for row in owners:
         found.by_band.setdefault(row.hash, {})[row.slot] = row.cluster_id
     for row in earlier:
@@ -278,7 +287,7 @@ def _read_clusters(found: _Read, drafts: Iterable[Draft], people: Mapping[str, b
     """The clusters that share most with each draft, and how often its recipients were in them."""
     pairs: dict[tuple[int, bytes], None] = {}
     for draft in drafts:
-        for cluster in _candidates(found, _print(found.prints, draft)):
+        for cluster in _candidates(found, found.print_of(draft)):
             pairs |= dict.fromkeys((cluster, people[mailbox.addr]) for mailbox in draft.recipients)
     if not pairs:
         return
@@ -305,13 +314,13 @@ def _closest(found: _Read, own: Print) -> _Cluster | None:
     return cluster if share else None
 
 
-def _print(prints: dict[Any, Print], draft: Draft) -> Print:
+def _print(prints: dict[Any, Print], draft: Draft, footers: tuple[str, ...]) -> Print:
     """The print of a draft, made once; whom it leaves out does not change what it says."""
-    key = (draft.digest, draft.subject, draft.text, draft.html)
+    key = (footers, draft.digest, draft.subject, draft.text, draft.html)
     if key not in prints:
         names = [name for each in draft.recipients for name in (each.name, each.local)]
         enclosed = (part.content for part in draft.attachments)
-        prints[key] = print_of(draft.subject, draft.text, draft.html, names, enclosed)
+        prints[key] = print_of(draft.subject, draft.text, draft.html, names, enclosed, footers)
     return prints[key]
 
 
@@ -339,9 +348,12 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 class Rehearsed(Likenesses):
     """Likenesses of a time that is over: nothing is known at its beginning, and nothing is ever written."""
 
-    def __init__(self, window: timedelta, prints: dict[Any, Print] | None = None) -> None:
+    def __init__(
+        self, window: timedelta, footers: tuple[str, ...] = (), prints: dict[Any, Print] | None = None
+    ) -> None:
         """``prints`` keeps those that were made, for another rehearsal of the same drafts."""
-        self._then = _Read(datetime.fromtimestamp(0, UTC), window, {} if prints is None else prints)
+        made = {} if prints is None else prints
+        self._then = _Read(datetime.fromtimestamp(0, UTC), window, footers, made)
         super().__init__(self._then)
 
     def at(self, now: datetime) -> None:

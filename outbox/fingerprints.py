@@ -88,13 +88,19 @@ BLANK: Final = Print(0, 0, (), bytes(BINS))
 
 
 def print_of(
-    subject: str, text: str, html: str | None, names: Collection[str] = (), enclosed: Iterable[bytes] = ()
+    subject: str,
+    text: str,
+    html: str | None,
+    names: Collection[str] = (),
+    enclosed: Iterable[bytes] = (),
+    footers: tuple[str, ...] = (),
 ) -> Print:
     """The print of a message.
 
-    ``names`` are its recipients' display names and local parts, ``enclosed`` the contents of its attachments.
+    ``names`` are its recipients' display names and local parts, ``enclosed`` the contents of its attachments,
+    ``footers`` what all mail of its stream ends with.
     """
-    words = words_of(subject, text, html, names)
+    words = words_of(subject, text, html, names, footers)
     contents = sorted(hashlib.blake2b(content, digest_size=8).digest() for content in enclosed)
     mark = hashlib.blake2b(b"".join(contents), digest_size=8).digest() if contents else b""
     if not words.own:

@@ -5,6 +5,7 @@ in common for it; a link counts by its host and readable words only, so that one
 same. What would leave nothing is left alone: a message that is all quotation or all footer is that. Linear time. Pure.
 """
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -94,24 +95,30 @@ class Words:
     whole: list[str]
 
 
-def words_of(subject: str, text: str, html: str | None, names: Collection[str] = ()) -> Words:
+def words_of(
+    subject: str,
+    text: str,
+    html: str | None,
+    names: Collection[str] = (),
+    footers: tuple[str, ...] = (),
+) -> Words:
     """The words of a message, its subject's first.
 
     ``html`` counts, where it says something, since it is what is shown; ``names`` are the readers' (display names,
-    local parts of addresses), which may stand anywhere.
+    local parts of addresses), which may stand anywhere; ``footers`` are blocks that end a stream's mail.
     """
     readers = _name_words(names)
     shown, quoted = _shown(text, html)
     own_text = _own(shown)
     own = _words(own_text)
+    left = _without_known(own, _known(footers)) if footers else own
+    whole = own_text == shown and not quoted and left is own
     heading = _heading(folded(subject[:READ]), answer=bool(own))
-    own = heading + own
+    own = heading + left
     if html and len(own) < 5:
         own += [word for source in _IMAGE.findall(html[:READ]) for word in _words(source.lower())]
     own = _nameless(own, readers)
-    return Words(
-        own, own if own_text == shown and not quoted else _nameless(heading + _words(shown + quoted), readers)
-    )
+    return Words(own, own if whole else _nameless(heading + _words(shown + quoted), readers))
 
 
 def _heading(subject: str, *, answer: bool) -> list[str]:
@@ -193,6 +200,23 @@ def _cleared(block: str) -> str:
     if len(block) <= _LONG_BLOCK:
         return "\n\n"
     return "".join(part for part in _SENTENCES.split(block) if not _BOILERPLATE.search(part))
+
+
+@functools.lru_cache(maxsize=100)
+def _known(footers: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The words of each block of footers, the longest first."""
+    blocks = {tuple(_words(block)) for footer in footers for block in _BLOCKS.split(folded(footer))}
+    return tuple(sorted(blocks - {()}, key=len, reverse=True))
+
+
+def _without_known(words: list[str], blocks: tuple[tuple[str, ...], ...]) -> list[str]:
+    """Cut what ends it, block by block, however its lines are broken; all words if none would be left."""
+    end = len(words)
+    while block := next(
+        (each for each in blocks if tuple(words[max(end - len(each), 0) : end]) == each), None
+    ):
+        end -= len(block)
+    return words[:end] if 0 < end < len(words) else words
 
 
 def _says_something(text: str) -> bool:

@@ -18,6 +18,7 @@ import orjson
 MOST: Final = 100
 
 LONGEST: Final = 30 * 24  # hours that what was sent can be compared with
+MOST_FOOTERS, LONGEST_FOOTER = 20, 4_000  # looked for at the end of every draft
 
 ONE_TIME_CODE: Final = "one_time_code"
 REMINDER: Final = "reminder"
@@ -37,7 +38,8 @@ class Policy:
     Hours of the day are 0 to 24; equal ones are no quiet hours. They are hours where the recipient lives, if
     ``quiet_by_region`` and the address tells it, else of ``quiet_zone``. ``attachment_types`` are file name extensions
     in lower case without a dot. ``own_domains`` are names of the organisation besides its sending domains;
-    ``known_domains`` are never taken for a look-alike. ``repeats``: values of the tag ``kind`` that allow a copy.
+    ``known_domains`` are never taken for a look-alike. ``footers`` are blocks of text that end the stream's mail and
+    say nothing of a message's own. ``repeats``: values of the tag ``kind`` that allow a copy.
 
     Raises:
         ValueError: a number or list that cannot be; the text names the field and says what it may be.
@@ -53,6 +55,7 @@ class Policy:
     loop_repeats: int = 4
     repeats: tuple[str, ...] = (ONE_TIME_CODE, REMINDER)
     reminder_hours: int = 20
+    footers: tuple[str, ...] = ()
     attachments: bool = True
     attachment_types: tuple[str, ...] = tuple(
         "csv docx gif ics jpeg jpg ods odt pdf png pptx txt webp xlsx".split()
@@ -80,6 +83,8 @@ class Policy:
             words = getattr(self, name)
             if type(words) is not tuple or not all(type(word) is str and word for word in words):
                 raise ValueError(f"{name}: a list of words.")
+        if len(self.footers) > MOST_FOOTERS or any(len(each) > LONGEST_FOOTER for each in self.footers):
+            raise ValueError(f"footers: at most {MOST_FOOTERS} blocks of {LONGEST_FOOTER:,} characters.")
         if unknown := set(self.repeats) - {ONE_TIME_CODE, REMINDER}:
             raise ValueError(f"repeats: {', '.join(sorted(unknown))} is none of ours.")
         _zone(self.quiet_zone)
@@ -102,7 +107,7 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "quiet_until": (0, 24),
 }
 SWITCHES: Final = tuple(one.name for one in fields(Policy) if one.type in (bool, "bool"))
-LISTS: Final = ("repeats", "attachment_types", "own_domains", "known_domains")
+LISTS: Final = ("footers", "repeats", "attachment_types", "own_domains", "known_domains")
 
 DEFAULT: Final = Policy()
 TRANSACTIONAL: Final = replace(

@@ -184,7 +184,7 @@ def rehearse(stream_id: int, stream: str, kind: str, saved: Policy, edited: Poli
     prints: dict[Any, Print] = {}
     for policy in (saved, edited):
         window = timedelta(hours=policy.duplicate_hours) or WINDOW
-        run = _Run(policy, stream, kind, own, known, Rehearsed(window, prints))
+        run = _Run(policy, stream, kind, own, known, Rehearsed(window, policy.footers, prints))
         verdicts.append([_codes(run.judge(post)) for post in posts])
     return Rehearsal(len(posts), len(posts) == MOST, list(_compared(posts, *verdicts)))
 

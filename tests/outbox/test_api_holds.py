@@ -194,6 +194,16 @@ def test_the_others_of_a_copy_get_their_mail(strict: Caller) -> None:
     refused(whole, "duplicate_content")
 
 
+def test_what_the_streams_mail_ends_with_is_no_copy(strict: Caller) -> None:
+    said = ("Your papers are with the broker in Rotterdam.", "Linus is out this week; he knows of the tariff.")
+    seasoned(duplicate_hours=24, footers=[LONG])
+    assert [strict.post(text=f"{each}\n\n{LONG}").status_code for each in said] == [202, 202]
+    refused(strict.post(text=f"{said[0]}\n\n{LONG}"), "duplicate_content")
+    seasoned(duplicate_hours=24)
+    strict.post(text=f"{said[0]}\n\n{LONG}", to="ada@example.org")
+    refused(strict.post(text=f"{said[1]}\n\n{LONG}", to="ada@example.org"), "duplicate_content")
+
+
 def test_the_fourth_copy_to_one_person_within_an_hour_stops_its_run(strict: Caller) -> None:
     seasoned(duplicate_hours=168, loop_repeats=4)
     for _ in range(3):

@@ -49,6 +49,14 @@ On Mon, 23 Nov 2026 at 09:12, Grace Hopper <grace@example.org> wrote:
 > packing list. Could somebody at your end find out who has them and send me copies by tomorrow at noon? Without them
 > we pay for another week in the harbour, which comes to four thousand euros and a very angry shop.
 """
+# Nothing in it says that it is one.
+SLOGAN = """
+
+We move what you make. From our yard at the harbour of Bristol thirty-one lorries leave every night for Hamburg, Gdansk
+and Porto, and every one of them has two drivers, a heated cabin and a coffee machine that works.
+
+Ask Linus about Sunday tours, Margaret about frozen goods and Grace about anything with a propeller on it.
+"""
 SHORT = (
     "The certificate is with our broker in Rotterdam, I have asked him to mail it.",
     "Sorry, I am out this week. Linus has the file and knows about the packing list.",
@@ -280,3 +288,23 @@ def test_own_words_are_those_of_the_message() -> None:
     assert len(found.whole) > 100
     plain = words_of("Lunch", "Friday at noon?", None)
     assert plain.own == plain.whole == ["iunch", "friday", "at", "noon"]
+
+
+def test_what_a_streams_mail_ends_with_makes_no_two_messages_alike() -> None:
+    blocks = tuple(block.strip() for block in SLOGAN.strip().split("\n\n"))
+    first, second = (print_of("Papers", each + SLOGAN, None) for each in SHORT[:2])
+    assert alike(first.sketch, second.sketch), "nobody has said that it is a footer"
+    rewrapped = SLOGAN.replace("\n", " ")
+    for footers in ((SLOGAN,), blocks, blocks[::-1]):
+        first, second, third = (
+            print_of("Papers", text, html, footers=footers)
+            for text, html in (
+                (SHORT[0] + SLOGAN, None),
+                (SHORT[1] + rewrapped, None),
+                ("", f"<p>{SHORT[0]}</p><div>{SLOGAN}</div>"),
+            )
+        )
+        assert not alike(first.sketch, second.sketch)
+        assert alike(first.sketch, third.sketch)
+    alone = print_of("", SLOGAN, None, footers=blocks)
+    assert alone.words > 20, "a message that is nothing else is that"

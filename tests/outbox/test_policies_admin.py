@@ -63,6 +63,17 @@ def test_a_policy_is_saved_as_a_version_with_its_author(dora: Client, stream: St
     assert ("dora", "policy.made") in Audit.objects.values_list("who", "act")
 
 
+def test_footers_are_blocks_of_text(dora: Client, stream: Stream) -> None:
+    typed = "Acme Ltd,\r\n12 Harbour Road\r\n \r\n\r\nWe move what you make.\r\n"
+    assert dora.post(ADD, filled(stream=stream.pk, footers=typed)).status_code == 302
+    row = Policy.objects.get()
+    assert row.numbers["footers"] == ["Acme Ltd,\n12 Harbour Road", "We move what you make."]
+    page = dora.get(f"/admin/outbox/policy/{row.pk}/change/").content.decode()
+    assert "12 Harbour Road\n\nWe move what you make.</textarea>" in page
+    told = dora.post(ADD, filled(stream=stream.pk, footers="x" * 4_001)).content.decode()
+    assert "at most 20 blocks of 4,000 characters" in told
+
+
 def test_a_policy_begins_with_what_holds_for_its_stream(dora: Client) -> None:
     receipts = factories.stream("receipts", "mail.acme.test", kind="transactional", policy=None)
     page = dora.get(ADD).content.decode()
