@@ -73,8 +73,9 @@ def _watched(row: models.Watch, numbers: rules.Numbers) -> Watched:
     watch = windows.restored(row.scope, row.signal, row.trials, row.stretches)
     found = rules.counted(watch, numbers)
     high = rates.upper(found.events, found.trials)
-    share = Share(f"{row.scope}: {row.signal}", found.events, found.trials, found.lower, high, found.line)
-    return Watched(row.scope, row.signal, share, pictures.told(share), row.weak_since)
+    name = rules.worded(row.signal)
+    share = Share(f"{row.scope}: {name}", found.events, found.trials, found.lower, high, found.line)
+    return Watched(row.scope, name, share, pictures.told(share), row.weak_since)
 
 
 def _by_weight(one: Watched) -> tuple[bool, float, str]:

@@ -1,8 +1,8 @@
 """On whom outcomes fall: a lane's evidence becomes stretches for the watches of its run, agent, domain and stream.
 
 Guarantees: narrow scopes come before wide ones, and each wider one keeps through which narrower ones its outcomes came.
-Outcomes count for bounces and unsubscribes wherever they were; for complaints only at providers that send them, or a
-mix of providers would hide them. Pure.
+Outcomes count for bounces and unsubscribes wherever they were; complaints of providers that are known to send them over
+what was sent there, or a mix of providers would hide them, and all others over all other mail. Pure.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,7 +15,13 @@ from reputation.providers import OTHER
 from reputation.windows import Event, Signal, Stretch, joined
 
 FEEDBACK: Final = frozenset({"yahoo", "microsoft-consumer"})  # they send complaints to whoever enrols
-OF: Final = {"bounced": Signal.BOUNCES, "complained": Signal.COMPLAINTS, "unsubscribed": Signal.UNSUBSCRIBES}
+BOUNCED, COMPLAINED, UNSUBSCRIBED = "bounced", "complained", "unsubscribed"
+OF: Final = {
+    Signal.BOUNCES: BOUNCED,
+    Signal.COMPLAINTS: COMPLAINED,
+    Signal.ELSEWHERE: COMPLAINED,
+    Signal.UNSUBSCRIBES: UNSUBSCRIBED,
+}
 UNKNOWN: Final = "recipient_unknown"
 WIDTHS: Final = ("run:", "agent:", "domain_provider:", "stream:")
 
@@ -44,7 +50,7 @@ class Place:
 
 
 _ALL: Final = tuple(Signal)
-_CLOSING: Final = (Signal.BOUNCES, Signal.COMPLAINTS)
+_CLOSING: Final = (Signal.BOUNCES, Signal.COMPLAINTS, Signal.ELSEWHERE)
 
 
 def places(scopes: Sequence[str]) -> list[Place]:
@@ -87,17 +93,16 @@ def gathered(
 
 
 def _stretches(row: Outcomes, place: Place, feedback: Collection[str]) -> Iterator[tuple[Signal, Stretch]]:
+    foreign = Signal.ELSEWHERE if row.provider in feedback else Signal.COMPLAINTS
     for signal in place.signals:
-        events = tuple(_event(each) for each in row.events if OF.get(each[1]) is signal)
-        counted = signal is not Signal.COMPLAINTS or row.provider in feedback
-        trials = row.trials if counted else 0
-        if trials or events:
-            yield signal, Stretch(place.parts, trials, events)
+        events = tuple(_event(each) for each in row.events if OF[signal] == each[1])
+        if signal is not foreign and (row.trials or events):
+            yield signal, Stretch(place.parts, row.trials, events)
 
 
 def _event(bare: Sequence[Any]) -> Event:
     place, kind, domain, code, vouched = bare
-    if OF[kind] is Signal.COMPLAINTS:  # many names of one owner are one witness
+    if kind == COMPLAINED:  # many names of one owner are one witness
         domain = by_list(domain)
     return Event(place, domain, vouched, code == UNKNOWN)
 
@@ -123,7 +128,7 @@ def learned(rows: Sequence[Outcomes]) -> set[str]:
     Whoever got a message can write such a report: were it believed, the mail of a provider that never complains would
     hide from then on what others complain of.
     """
-    found = {row.provider for row in rows if any(each[1] == "complained" and each[4] for each in row.events)}
+    found = {row.provider for row in rows if any(each[1] == COMPLAINED and each[4] for each in row.events)}
     return found - {OTHER}
 
 

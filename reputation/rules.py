@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from reputation import rates
 from reputation.rates import Cusum
-from reputation.windows import Signal, Stretch, Watch
+from reputation.windows import OF_COMPLAINTS, Signal, Stretch, Watch
 
 LEAST_WEAK: Final = 3  # one bounce among the first ten, or two among thirty, is not worth a person's time
 # Narrower scopes that are left out in turn, those with the most bad outcomes first: one that holds fewer of them than
@@ -124,10 +124,15 @@ def counted(watch: Watch, numbers: Numbers, strength: Strength = Strength.WEAK) 
     return _wilson(test, _counts(watch.stretches, test), strength)
 
 
+def worded(signal: str) -> str:
+    """A signal's name for people."""
+    return signal.replace("_", " ")
+
+
 def _test(signal: Signal, numbers: Numbers) -> _Test:
     lines: dict[Signal, tuple[float, float | None]] = {
         Signal.BOUNCES: (numbers.bounce_line, numbers.bounce_bad),
-        Signal.COMPLAINTS: (numbers.complaint_line, numbers.complaint_bad),
+        **dict.fromkeys(OF_COMPLAINTS, (numbers.complaint_line, numbers.complaint_bad)),
         Signal.UNSUBSCRIBES: (numbers.unsubscribe_line, None),
     }
     line, bad = lines[signal]
@@ -137,7 +142,7 @@ def _test(signal: Signal, numbers: Numbers) -> _Test:
         bad=bad,
         least=numbers.events,
         per_domain=numbers.per_domain if signal is Signal.BOUNCES else None,
-        domains=numbers.complaint_domains if signal is Signal.COMPLAINTS else 1,
+        domains=numbers.complaint_domains if signal in OF_COMPLAINTS else 1,
         window=numbers.window(signal),
         running_sum=numbers.running_sum,
     )
@@ -216,7 +221,7 @@ def _counts(stretches: Iterable[Stretch], test: _Test) -> _Counts:
 
 def _wilson(test: _Test, counts: _Counts, strength: Strength) -> rates.Evidence:
     confidence = rates.STRONG if strength is Strength.STRONG else rates.WEAK
-    return rates.evidence(str(test.signal), len(counts.places), counts.trials, test.line, confidence)
+    return rates.evidence(worded(test.signal), len(counts.places), counts.trials, test.line, confidence)
 
 
 def _running_sum(cusum: Cusum, counts: _Counts) -> tuple[float, int]:

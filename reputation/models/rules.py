@@ -92,10 +92,11 @@ class Watch(models.Model):
     class Signal(models.TextChoices):
         BOUNCES = "bounces"
         COMPLAINTS = "complaints"
+        ELSEWHERE = "complaints_elsewhere", "complaints elsewhere"
         UNSUBSCRIBES = "unsubscribes"
 
     scope = models.CharField(max_length=400)
-    signal = models.CharField(max_length=12, choices=Signal)
+    signal = models.CharField(max_length=24, choices=Signal)
     stream = models.CharField(max_length=63)
     trials = models.PositiveBigIntegerField(default=0, help_text="Outcomes since it began.")
     stretches = models.JSONField(default=list)
@@ -107,7 +108,8 @@ class Watch(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["scope", "signal"], name="one_watch_per_scope_and_signal"),
             models.CheckConstraint(
-                condition=Q(signal__in=["bounces", "complaints", "unsubscribes"]), name="watch_signal_known"
+                condition=Q(signal__in=["bounces", "complaints", "complaints_elsewhere", "unsubscribes"]),
+                name="watch_signal_known",
             ),
         ]
         indexes = [

@@ -195,7 +195,10 @@ def test_the_others_of_a_copy_get_their_mail(strict: Caller) -> None:
 
 
 def test_what_the_streams_mail_ends_with_is_no_copy(strict: Caller) -> None:
-    said = ("Your papers are with the broker in Rotterdam.", "Linus is out this week; he knows of the tariff.")
+    said = (
+        "Your papers are with the broker in Rotterdam.",
+        "Linus is out this week; he knows of the tariff.",
+    )
     seasoned(duplicate_hours=24, footers=[LONG])
     assert [strict.post(text=f"{each}\n\n{LONG}").status_code for each in said] == [202, 202]
     refused(strict.post(text=f"{said[0]}\n\n{LONG}"), "duplicate_content")

@@ -214,31 +214,48 @@ def test_a_weak_scope_nobody_hears_of_is_forgotten():
     assert Judgement.objects.last().strength == "cleared"
 
 
+def complaints(of: str) -> dict[str, int]:
+    """Outcomes by signal of complaints."""
+    watches = Watch.objects.filter(scope=of, signal__startswith="complaints")
+    return dict(watches.values_list("signal", "trials"))
+
+
 @pytest.mark.parametrize(
-    ("provider", "of"),
-    [("yahoo", 300), ("gmail", None), ("other", None)],  # of those that send complaints, outcomes count
+    ("provider", "signal"),
+    [("yahoo", "complaints"), ("gmail", "complaints_elsewhere"), ("other", "complaints_elsewhere")],
 )
-def test_complaints_are_judged_over_what_was_sent_to_providers_that_send_them(provider, of):
+def test_complaints_are_judged_over_what_was_sent_to_providers_that_send_them(provider, signal):
     settled(300, provider=provider)
     judging.judge()
-    found = Watch.objects.filter(scope="agent:ada", signal="complaints").values_list("trials", flat=True)
-    assert list(found) == ([of] if of else [])
+    assert complaints("agent:ada") == {signal: 300}
 
 
 @pytest.mark.parametrize(
-    ("provider", "vouched", "trials"),
+    ("provider", "vouched", "signal"),
     [
-        ("web.de", True, 300),
-        ("google-workspace", False, 0),  # anybody who got a message can have written it
-        ("other", True, 0),  # no provider in particular
+        ("web.de", True, "complaints"),
+        ("google-workspace", False, "complaints_elsewhere"),  # anybody who got a message can have written it
+        ("other", True, "complaints_elsewhere"),  # no provider in particular
     ],
 )
-def test_a_provider_that_is_vouched_for_having_complained_sends_complaints(provider, vouched, trials):
+def test_a_provider_that_is_vouched_for_having_complained_sends_complaints(provider, vouched, signal):
     reported(1, provider=provider, vouched=vouched)
     settled(300, provider=provider)
     judging.judge()
-    assert Watch.objects.get(scope="agent:ada", signal="complaints").trials == trials
-    assert list(FeedbackProvider.objects.values_list("family", flat=True)) == [provider] * (trials > 0)
+    assert complaints("agent:ada") == {signal: 300}
+    assert list(FeedbackProvider.objects.values_list("family", flat=True)) == [provider] * (
+        signal == "complaints"
+    )
+
+
+@pytest.mark.parametrize(("sent", "trips"), [(700, True), (9_000, False)])
+def test_a_few_complaints_of_nobody_in_particular_are_few_among_all_that_was_sent_there(sent, trips):
+    settled(sent, provider="other")
+    for each in range(4):
+        settled(0, [0], kind="complained", code="", domains=[f"d{each}.example"], provider="other")
+    settled(9_000, provider="yahoo")  # which hides nothing
+    judging.judge()
+    assert closed() == ({"run:ada/r1"} if trips else set())
 
 
 @pytest.mark.parametrize(
