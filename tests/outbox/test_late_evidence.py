@@ -47,7 +47,7 @@ def test_a_settle_and_late_reports_are_evidence_of_one_another_and_count_once(se
         back(complaint(two), two)
     judging.judge()
     assert Watch.objects.get(scope="agent:ada", signal="bounces").trials == 2
-    assert (events("bounces"), events("complaints")) == (1, 1)
+    assert (events("bounces"), events("complaints_elsewhere")) == (1, 1)
 
 
 def test_what_speaks_of_us_and_praise_are_none(session: int) -> None:
