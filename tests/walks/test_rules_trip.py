@@ -172,10 +172,15 @@ def test_twenty_thousand_healthy_messages_go_out_whole(judged: Installation) -> 
 def test_bad_mixes_are_closed_when_they_are_expected_to_be(judged: Installation, mix: Mix) -> None:
     trials = []
     for turn in range(30):
-        send_mix(judged, mix, 1000, f"r{turn}")
-        until_closed(judged, f"run:ada/r{turn}")
+        judged.ask(
+            "DELETE FROM reputation_watch"
+        )  # each turn alone: what came before would close the agent first
+        judged.ask("DELETE FROM outbox_budget WHERE kind = 'root_runs'")
+        run = f"bad-{mix[0]:.0%}-{turn}".replace("%", "")
+        send_mix(judged, mix, 1000, run)
+        until_closed(judged, f"run:ada/{run}")
         judged.until_quiet(300, waiting=["queued"])
-        trials.append(judged.ask(STRONG, f"run:ada/r{turn}")[0].arithmetic["trials"])
+        trials.append(judged.ask(STRONG, f"run:ada/{run}")[0].arithmetic["trials"])
         for scope in stops(judged):
             if not scope.startswith("run:"):
                 judged.resume(scope)
