@@ -134,6 +134,8 @@ class Purchase:
 
     def of(self, load: Load = _NOTHING) -> tuple[Budget, ...]:
         """The budgets that bound a message, less what was drawn, each with what the message wants of it."""
+        if not self._budgets:
+            return ()
         return tuple(
             replace(budget, used=budget.used + self._drawn.get(place, 0), wanted=self._wanted(place, load))
             for place in self._places(load)
