@@ -42,7 +42,6 @@ from outbox.door import (
     visit_of,
 )  # fmt: skip
 from outbox.fields import BatchIn, MessageIn, NothingIn, PreflightIn
-from outbox.keys import Caller
 from outbox.limits import Load, shown
 from outbox.models import Agent
 from outbox.openapi import (
@@ -188,13 +187,13 @@ def list_messages(request: HttpRequest) -> HttpResponse:
 )
 def read_message(request: HttpRequest, message_id: str) -> HttpResponse:
     """With ``wait``: at once if final or if the version is not ``after_version``, else at the next change."""
-    caller, key = caller_of(request), _owned(request, message_id)
+    key = _owned(request, message_id)
     wait = queries.wait_of(request.GET)
     if wait.seconds:
         before = story.pulse(key)
         known = before.version if wait.after_version is None else wait.after_version
         BELL.hold(lambda: _moved(key, known), wait.seconds)
-    return json_answer(_message(caller, key))
+    return json_answer(_message(request, key))
 
 
 @api.get(
@@ -224,7 +223,7 @@ def cancel_message(request: HttpRequest, message_id: str) -> HttpResponse:
     nothing_of_request(request)
     if not ledger.cancel_message(key, "by_agent", f"agent:{caller.agent}"):
         raise refused("not_cancellable", "Nothing of this message can be taken back any more.")
-    return json_answer(_message(caller, key))
+    return json_answer(_message(request, key))
 
 
 @api.get(
@@ -272,7 +271,7 @@ def no_such_path(_request: HttpRequest) -> HttpResponse:
 
 def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
     caller, visit = caller_of(request), visit_of(request)
-    watch = probing.watch(caller, drafts)
+    watch = probing.watch(caller, "post", drafts)
     heard = watch.let_in(drafts)
     given = intake.given(heard, caller, request_id=visit.request_id, base_url=settings.PUBLIC_URL)
     answers, visit.budgets = given.answers, given.budgets
@@ -290,7 +289,7 @@ def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
 def _foreseen(asked: Any, request: HttpRequest) -> dict[str, Any]:
     """What a preflight answers; whoever asks by it what was refused too often is not answered either."""
     caller, several = caller_of(request), isinstance(asked, list)
-    watch = probing.watch(caller, asked if several else [asked])
+    watch = probing.watch(caller, "preflight", asked if several else [asked])
     heard = watch.let_in(asked if several else [asked])
     if not several and isinstance(heard[0], Problem):
         raise Refused(heard[0])
@@ -326,13 +325,15 @@ def _owned(request: HttpRequest, message_id: str) -> UUID:
     return key
 
 
-def _message(caller: Caller, key: UUID) -> dict[str, Any]:
+def _message(request: HttpRequest, key: UUID) -> dict[str, Any]:
+    caller, visit = caller_of(request), visit_of(request)
     body = story.one(caller.agent_id, key)
     if body is None:
         raise refused("not_found", "There is no such message.")
     if not caller.exempt:
         load = Load(story.lineage(caller.agent_id, key))
-        body["budget"] = shown(budgets.read(caller.agent_id, [load]).of(load))
+        visit.budgets = budgets.read(caller.agent_id, [load]).of(load)
+        body["budget"] = shown(visit.budgets)
     return body
 
 

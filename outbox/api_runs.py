@@ -13,7 +13,15 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from outbox import budgets, lineage, payloads, runs
-from outbox.door import Bearer, Operator, body_of_request, caller_of, json_answer, nothing_of_request
+from outbox.door import (
+    Bearer,
+    Operator,
+    body_of_request,
+    caller_of,
+    json_answer,
+    nothing_of_request,
+    visit_of,
+)
 from outbox.fields import BudgetIn, NothingIn, StopIn
 from outbox.keys import Caller
 from outbox.limits import WINDOWS, Budget, Kind, Load, shown
@@ -33,7 +41,7 @@ READ, SEND = Bearer("read"), Bearer("send")
 @router.get("/runs/{run_id}", auth=READ, tags=["runs"], summary="Read a run", openapi_extra=described(Run))
 def read_run(request: HttpRequest, run_id: str) -> HttpResponse:
     """A run with everything below it, and what became of their mail."""
-    return json_answer(_body(caller_of(request), _owned(request, run_id)))
+    return json_answer(_body(request, _owned(request, run_id)))
 
 
 @router.post(
@@ -48,7 +56,7 @@ def cancel_run(request: HttpRequest, run_id: str) -> HttpResponse:
     members = _owned(request, run_id)
     nothing_of_request(request)
     lineage.cancel(members, f"agent:{caller_of(request).agent}")
-    return json_answer(_body(caller_of(request), _owned(request, run_id)))
+    return json_answer(_body(request, _owned(request, run_id)))
 
 
 @router.post(
@@ -62,11 +70,11 @@ def lower_budget(request: HttpRequest, run_id: str) -> HttpResponse:
     """The run and all below it may have so many recipients in all; only ever fewer than before."""
     caller, members = caller_of(request), _owned(request, run_id)
     wanted = payloads.parsed(BudgetIn, body_of_request(request)).recipients
-    limits = [budget.limit for budget in _bounds(caller, members) if budget.kind is Kind.RUN]
+    limits = [budget.limit for budget in _bounds(request, members) if budget.kind is Kind.RUN]
     if not caller.exempt and wanted > min(limits):
         raise payloads.bad_value("/recipients", "A budget can be lowered here; only a person raises it.")
     budgets.lower(members[0].id, wanted)
-    return json_answer(_body(caller, _owned(request, run_id)))
+    return json_answer(_body(request, _owned(request, run_id)))
 
 
 @router.post(
@@ -125,8 +133,8 @@ def _owned(request: HttpRequest, run_id: str) -> Sequence[Member]:
     return members
 
 
-def _body(caller: Caller, members: Sequence[Member]) -> dict[str, Any]:
-    first = members[0]
+def _body(request: HttpRequest, members: Sequence[Member]) -> dict[str, Any]:
+    caller, first = caller_of(request), members[0]
     return {
         "run_id": first.name,
         "parent_run_id": first.lineage[-2] if len(first.lineage) > 1 else None,
@@ -145,14 +153,16 @@ def _body(caller: Caller, members: Sequence[Member]) -> dict[str, Any]:
             }
             for member in members[1:]
         ],
-        "budget": {} if caller.exempt else shown(_bounds(caller, members)),
+        "budget": {} if caller.exempt else shown(_bounds(request, members)),
     }
 
 
-def _bounds(caller: Caller, members: Sequence[Member]) -> list[Budget]:
-    """The budgets of a run and of those above it."""
+def _bounds(request: HttpRequest, members: Sequence[Member]) -> list[Budget]:
+    """The budgets of a run and of those above it; the answer's headers show them too."""
     load = Load(members[0].lineage)
-    return [each for each in budgets.read(caller.agent_id, [load]).of(load) if each.kind not in WINDOWS]
+    found = budgets.read(caller_of(request).agent_id, [load]).of(load)
+    visit_of(request).budgets = found
+    return [each for each in found if each.kind not in WINDOWS]
 
 
 def _total(members: Sequence[Member]) -> Counter[str]:

@@ -145,6 +145,12 @@ def load(call: Call, draft: Draft) -> Load:
     return _load_of(draft, call.place, call.known)
 
 
+def in_one_run(call: Call, drafts: Iterable[Draft]) -> Load:
+    """The run that all drafts belong to, as what asks for nothing; without it, if they belong to several."""
+    lineages = {load(call, draft).lineage for draft in drafts} if not call.caller.exempt else set()
+    return Load(lineages.pop()) if len(lineages) == 1 else Load()
+
+
 def run_names(drafts: Iterable[Draft]) -> set[str]:
     """The runs that drafts name."""
     names = (name for draft in drafts for name in (draft.run_id, draft.parent_run_id))

@@ -20,7 +20,7 @@ from outbox.heeding import OF_RATE
 from outbox.ledger import Settlement
 from outbox.lifecycle import Status, suppressed_code
 from outbox.outcomes import BULK, TRANSACTIONAL, Fault, Phase, interpret, next_attempt
-from outbox.press import Job, NotReady, Unwanted
+from outbox.press import Job, Late, NotReady, Unwanted
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +94,10 @@ class Pipeline:
             cleared = await self.clear(job)
             return asked + CLEARANCE_SECONDS if cleared else None
 
+        alive = clock() + (job.claimed.expires_at - job.claimed.now).total_seconds()
+
         def gate() -> bool:
-            return self._may_begin(job)
+            return self._may_begin(job) and clock() < alive
 
         assert route is not None
         try:
@@ -167,10 +169,12 @@ class Pipeline:
 
 
 def _unpressed(job: Job, error: Exception) -> Settlement:
-    """Who may not be mailed any more is not; a lane that cannot sign waits; content that is not what was approved, or
-    cannot be put on the wire as it was accepted, waits for a person.
+    """What is too late has expired; who may not be mailed any more is not; a lane that cannot sign waits; content that
+    is not what was approved, or cannot be put on the wire as it was accepted, waits for a person.
     """
     claimed, why = job.claimed, f"{type(error).__name__}: {error}"
+    if isinstance(error, Late):
+        return Settlement(claimed.id, claimed.attempt, "expired", "expires_at_passed")
     if isinstance(error, Unwanted):
         return Settlement(claimed.id, claimed.attempt, "suppressed", suppressed_code(str(error)))
     if isinstance(error, NotReady):

@@ -8,11 +8,12 @@ A body is measured before it is read, and never decompressed. No cookie counts h
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from math import ceil
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from django.conf import settings
@@ -25,7 +26,7 @@ from ninja.security import HttpBearer
 from outbox import budgets, keys, knocks, payloads
 from outbox.fields import NothingIn
 from outbox.keys import Caller
-from outbox.limits import WINDOWS, Budget, Kind
+from outbox.limits import WINDOWS, Budget, Kind, narrowest
 from outbox.problems import Problem, Refused, Retry, body_of, refused
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ MAX_BODY: Final = 36 * 1024 * 1024
 WINDOW_SECONDS: Final = 60
 RETRY_SECONDS: Final[Mapping[str, int]] = {"undecidable": 5}  # where nothing says when; else one
 # Of the budgets, what headers show: those that count recipients.
-SHOWN: Final = frozenset({Kind.AGENT_HOUR, Kind.AGENT_DAY, Kind.STREAM_DAY, Kind.ORGANISATION_DAY})
+SHOWN: Final = frozenset({Kind.RUN, Kind.AGENT_HOUR, Kind.AGENT_DAY, Kind.STREAM_DAY, Kind.ORGANISATION_DAY})
 
 JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
@@ -93,10 +94,12 @@ class Operator(Bearer):
     def __call__(self, request: HttpRequest) -> Caller:
         visit = visit_of(request)
         caller = visit.caller = keys.authenticate(request.headers.get("Authorization"))
-        if caller.kind == "operator":
-            return caller  # a stop is never rate-limited
-        visit.rate = _rate(request, caller)
-        _check_scope(caller, self.scope)
+        if caller.kind != "operator":
+            with suppress(
+                Refused
+            ):  # counted, and never refused: who asks too much may stop itself first of all
+                visit.rate = _rate(request, caller)
+            _check_scope(caller, self.scope)
         return caller
 
 
@@ -286,35 +289,41 @@ def _stamp(response: HttpResponseBase, visit: Visit) -> None:
     response["X-Request-Id"] = visit.request_id
     response["Cache-Control"] = "no-store"
     if rates := _rates(visit):  # draft-ietf-httpapi-ratelimit-headers
-        response["RateLimit-Policy"] = ", ".join(f'"{name}";q={q};w={w}' for name, q, w, _, _ in rates)
-        response["RateLimit"] = ", ".join(f'"{name}";r={r};t={t}' for name, _, _, r, t in rates)
+        response["RateLimit-Policy"] = ", ".join(f'"{one.name}";q={one.quota}{one.window}' for one in rates)
+        response["RateLimit"] = ", ".join(f'"{one.name}";r={one.left}{one.reset}' for one in rates)
 
 
-def _rates(visit: Visit) -> list[tuple[str, int, int, int, int]]:
-    """What bounds this caller: name, quota, window in seconds, what is left, seconds until it is whole again."""
+class _Rate(NamedTuple):
+    """What bounds a caller, and when it is whole again; a run has no window, and never is."""
+
+    name: str
+    quota: int
+    window: str
+    left: int
+    reset: str
+
+
+def _rates(visit: Visit) -> list[_Rate]:
     if not visit.rate:
         return []
     rate = visit.rate
     return [
-        ("requests", rate["quota"], WINDOW_SECONDS, rate["left"], rate["reset"]),
+        _Rate("requests", rate["quota"], f";w={WINDOW_SECONDS}", rate["left"], f";t={rate['reset']}"),
         *_budget_rates(visit),
     ]
 
 
-def _budget_rates(visit: Visit) -> list[tuple[str, int, int, int, int]]:
+def _budget_rates(visit: Visit) -> list[_Rate]:
     """With what the answer has drawn on them."""
     found = _budgets(visit.caller) if visit.budgets is None else visit.budgets
-    return [
-        (
-            str(budget.kind).replace("_", "-"),
-            budget.limit,
-            int(WINDOWS[budget.kind].total_seconds()),
-            budget.left,
-            _seconds_until(budget.closes_at),
-        )
-        for budget in found
-        if budget.kind in SHOWN
-    ]
+    return [_rate_of(budget) for budget in narrowest(found) if budget.kind in SHOWN]
+
+
+def _rate_of(budget: Budget) -> _Rate:
+    name, length = str(budget.kind).replace("_", "-"), WINDOWS.get(budget.kind)
+    window = f";w={int(length.total_seconds())}" if length else ""
+    reset = f";t={_seconds_until(budget.closes_at)}" if length else ""
+    return _Rate(name, budget.limit, window, budget.left, reset)
 
 
 def _budgets(caller: Caller | None) -> Sequence[Budget]:

@@ -147,7 +147,7 @@ class Entry:
 def expiry(draft: Draft, place: Place) -> datetime:
     """When a draft's life ends."""
     life = TRANSACTIONAL_LIFE if place.stream_kind == "transactional" else LIFE
-    return draft.expires_at or (draft.scheduled_at or place.now) + life
+    return draft.expires_at or max(draft.scheduled_at or place.now, place.now) + life
 
 
 @functools.lru_cache(maxsize=1000)

@@ -54,7 +54,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One answer for each draft, in order; and what is left to the agent behind them, whatever its runs."""
+    """One answer for each draft, in order; and what is left to the agent behind them, and to the run of them all."""
 
     answers: list[Answer]
     budgets: tuple[Budget, ...]
@@ -89,7 +89,7 @@ def _accepted_all(drafts: Sequence[Draft | Problem], caller: Caller, request_id:
         answered = [_answer(batch, draft, prior) for draft in drafts]
         _write(batch)
     _stop_loops(call.loops)
-    return Given(answered, call.budgets.of())
+    return Given(answered, call.budgets.of(cases.in_one_run(call, wanted)))
 
 
 def _together(drafts: Sequence[Draft], caller: Caller) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from outbox.problems import Problem
+from outbox.problems import Problem, Violation
 
 
 class Kind(StrEnum):
@@ -38,19 +38,27 @@ WINDOWS: Final[Mapping[Kind, timedelta]] = {
     Kind.ORGANISATION_DAY: DAY,
 }
 
-_LEFT: Final = "{left} are left and this has {wanted}."
+# Windows that one message alone can be too large for.
+_OF_ALL: Final[Mapping[Kind, str]] = {
+    Kind.AGENT_HOUR: "the agent may have in an hour",
+    Kind.AGENT_DAY: "the agent may have in a UTC day",
+    Kind.PRINCIPAL_DAY: "may be had in a UTC day on behalf of one principal",
+    Kind.STREAM_DAY: "all agents of the stream may have in a UTC day",
+    Kind.ORGANISATION_DAY: "all agents may have in a UTC day",
+}
+_LEFT: Final = "left: {left}, in this: {wanted}."
 _REFUSALS: Final[Mapping[Kind, tuple[str, str]]] = {
-    Kind.RUN: ("run_budget_exhausted", f"The run may have {{limit}} recipients, {_LEFT}"),
+    Kind.RUN: ("run_budget_exhausted", f"The run may have {{limit}} recipients; {_LEFT}"),
     Kind.RUN_DOMAINS: (
         "run_budget_exhausted",
-        "The run may write to recipients at {limit} domains, {left} are left and this has {wanted} new ones.",
+        "The run may write to recipients at {limit} domains; left: {left}, new in this: {wanted}.",
     ),
     Kind.RUN_BYTES: (
         "run_budget_exhausted",
         f"The run may have {{limit}} bytes of attachments, counted for each recipient; {_LEFT}",
     ),
-    Kind.AGENT_HOUR: ("agent_hour_limit", f"The agent may have {{limit}} recipients in an hour, {_LEFT}"),
-    Kind.AGENT_DAY: ("agent_day_limit", f"The agent may have {{limit}} recipients in a UTC day, {_LEFT}"),
+    Kind.AGENT_HOUR: ("agent_hour_limit", f"The agent may have {{limit}} recipients in an hour; {_LEFT}"),
+    Kind.AGENT_DAY: ("agent_day_limit", f"The agent may have {{limit}} recipients in a UTC day; {_LEFT}"),
     Kind.AGENT_DAY_BYTES: (
         "agent_day_limit",
         f"The agent may have {{limit}} bytes of attachments in a UTC day, counted for each recipient; {_LEFT}",
@@ -58,15 +66,15 @@ _REFUSALS: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.ROOT_RUNS: ("agent_day_limit", "The agent may begin {limit} runs without a parent in a UTC day."),
     Kind.PRINCIPAL_DAY: (
         "principal_limit",
-        f"What is sent on behalf of one principal may have {{limit}} recipients in a UTC day, {_LEFT}",
+        f"What is sent on behalf of one principal may have {{limit}} recipients in a UTC day; {_LEFT}",
     ),
     Kind.STREAM_DAY: (
         "stream_limit",
-        f"All agents of the stream together may have {{limit}} recipients in a UTC day, {_LEFT}",
+        f"All agents of the stream together may have {{limit}} recipients in a UTC day; {_LEFT}",
     ),
     Kind.ORGANISATION_DAY: (
         "organisation_limit",
-        f"All agents together may have {{limit}} recipients in a UTC day, {_LEFT}",
+        f"All agents together may have {{limit}} recipients in a UTC day; {_LEFT}",
     ),
 }
 
@@ -109,23 +117,37 @@ class Budget:
         return self.opens_at + length if length else None
 
 
-def refusal(budgets: Iterable[Budget]) -> Problem | None:
-    """Why what is wanted is more than what is left, if it is."""
-    return next((_spent(budget) for budget in budgets if budget.wanted > budget.left), None)
+def refusal(budgets: Iterable[Budget], *, message: bool = True) -> Problem | None:
+    """Why what is wanted is more than what is left, if it is; of a plan and no ``message`` it can be sent in pieces."""
+    over = next((budget for budget in budgets if budget.wanted > budget.left), None)
+    if over is None:
+        return None
+    return (_too_large(over) if message else None) or _spent(over)
+
+
+def narrowest(budgets: Iterable[Budget]) -> list[Budget]:
+    """One of each kind; of several runs in a tree the one that leaves least."""
+    found: dict[Kind, Budget] = {}
+    for budget in budgets:
+        found[budget.kind] = min(found.get(budget.kind, budget), budget, key=lambda each: each.left)
+    return list(found.values())
 
 
 def shown(budgets: Iterable[Budget]) -> dict[str, dict[str, int]]:
-    """Budgets as answers show them, by kind; of several runs in a tree the narrowest."""
-    narrowest: dict[Kind, Budget] = {}
-    for budget in budgets:
-        if budget.kind is not Kind.ROOT_RUNS:
-            narrowest[budget.kind] = min(
-                narrowest.get(budget.kind, budget), budget, key=lambda each: each.left
-            )
+    """Budgets as answers show them, by kind."""
     return {
-        str(kind): {"limit": budget.limit, "used": budget.used, "remaining": budget.left}
-        for kind, budget in narrowest.items()
+        str(budget.kind): {"limit": budget.limit, "used": budget.used, "remaining": budget.left}
+        for budget in narrowest(budgets)
+        if budget.kind is not Kind.ROOT_RUNS
     }
+
+
+def _too_large(budget: Budget) -> Problem | None:
+    """One message that wants more than there ever is at once: waiting would not help."""
+    if budget.kind not in _OF_ALL or not 0 < budget.limit < budget.wanted:
+        return None
+    words = f"At most {budget.limit} recipients: that is all that {_OF_ALL[budget.kind]}."
+    return Problem("validation_failed", words, violations=(Violation("/to", "too_many", words),))
 
 
 def _spent(budget: Budget) -> Problem:

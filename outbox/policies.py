@@ -5,7 +5,7 @@ reads no clock, no table and no settings, so that yesterday's traffic can be jud
 that refuse are here, those that hold in ``holds``; the numbers of both are the stream's ``Policy``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -155,16 +155,20 @@ def somebody_may_be_mailed(draft: Draft, facts: Facts) -> Finding:
 
     The words are the same whatever the reason: who bounced, complained or left is not the agent's to know.
     """
-    wrong = tuple(
-        Violation(f"/{field}/{place}", "bad_value", "This recipient may not be mailed.")
-        for field in ("to", "cc", "bcc")
-        for place, mailbox in enumerate(getattr(draft, field))
-        if mailbox.addr in facts.suppressed
-    )
+    wrong = _pointed(draft, facts.suppressed, "This recipient may not be mailed.")
     if not wrong or (not draft.all_or_nothing and draft.without(facts.suppressed).recipients):
         return None
     which = "Not every" if draft.all_or_nothing else "No"
     return Problem("recipient_suppressed", f"{which} recipient may be mailed.", violations=wrong)
+
+
+def _pointed(draft: Draft, addresses: Collection[str], words: str) -> tuple[Violation, ...]:
+    return tuple(
+        Violation(f"/{field}/{place}", "bad_value", words)
+        for field in ("to", "cc", "bcc")
+        for place, mailbox in enumerate(getattr(draft, field))
+        if mailbox.addr in addresses
+    )
 
 
 def recipients_are_few(_draft: Draft, facts: Facts) -> Finding:
@@ -176,9 +180,9 @@ def recipients_are_few(_draft: Draft, facts: Facts) -> Finding:
     return Problem("validation_failed", "There are too many recipients.", violations=(wrong,))
 
 
-def budget_is_left(_draft: Draft, facts: Facts) -> Finding:
+def budget_is_left(draft: Draft, facts: Facts) -> Finding:
     """Budgets count what is accepted; a refusal costs nothing."""
-    return refusal(facts.budgets)
+    return refusal(facts.budgets, message=bool(draft.recipients))
 
 
 def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
@@ -201,11 +205,13 @@ def content_is_new(draft: Draft, facts: Facts) -> Finding:
     again = duplicates(draft, facts)
     if not again or (not draft.all_or_nothing and draft.without(again | facts.suppressed).recipients):
         return None
+    wrong = _pointed(draft, again, "This recipient had nearly the same.")
     likeness = facts.likeness.earlier
     latest = max((likeness[addr] for addr in again if addr in likeness), key=lambda earlier: earlier.at)
     which = f"as {ids.printed('msg', latest.message_id)}, " if latest.message_id else ""
     age = spoken((facts.now - latest.at).total_seconds())
-    return Problem("duplicate_content", f"The recipient had nearly the same content {which}{age} ago.")
+    words = f"The recipient had nearly the same content {which}{age} ago."
+    return Problem("duplicate_content", words, violations=wrong)
 
 
 def content_is_harmless(draft: Draft, facts: Facts) -> Finding:

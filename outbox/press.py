@@ -43,6 +43,10 @@ class Unwanted(Exception):
     """Its recipient may not be mailed any more; says why, in the lifecycle's word."""
 
 
+class Late(Exception):
+    """Its life was over when it was claimed: nobody had swept it away while no worker was there."""
+
+
 class NotReady(Exception):
     """The lane cannot send now: its domain is disabled or has no key. Never unsigned."""
 
@@ -142,11 +146,14 @@ def envelope(job: Job) -> Envelope:
     """The signed message to one recipient.
 
     Raises:
+        Late: it has expired.
         Unwanted: the recipient left, complained or is gone since the message was accepted.
         Changed, Outdated: a person approved something else, or under another policy.
         NotReady: there is no usable key, or the domain is disabled.
         ComposeMismatch, BadText, Unsignable: the content cannot be put on the wire as it was accepted.
     """
+    if job.claimed.expires_at <= job.claimed.now:
+        raise Late
     if job.unwanted:
         raise Unwanted(job.unwanted)
     if job.sheet is None or job.standing is None or job.route is None or not job.signers:

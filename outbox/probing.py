@@ -2,7 +2,8 @@
 
 Of refusals that waiting does not help, ten of one code within ten minutes shut the door to a run for half a minute, and
 each one after that for twice as long, up to an hour. An accepted message ends it, and time without that refusal.
-A call counts once for each code, however large its batch; asking beforehand (preflight) counts like posting.
+A call counts once for each code, however large its batch. Asking beforehand (preflight) counts by itself, and shuts out
+itself alone: whoever looks before each step is not kept from posting what is right.
 
 Counted in the cache of the request rates, and like them: a cache that cannot answer is 503. Once an answer is made,
 nothing here changes it: what could not be counted then is lost. Agents for trying and loading are not looked at.
@@ -39,8 +40,9 @@ Ask = TypeVar("Ask", bound=Asked)
 class Watch:
     """The runs of one call: how long each is not heard, and whether there is something to forget of it."""
 
-    def __init__(self, agent_id: int = 0, known: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, agent_id: int = 0, act: str = "", known: Mapping[str, Any] | None = None) -> None:
         self._agent_id = agent_id
+        self._act = act
         self._known = known or {}
 
     def let_in(self, asked: Iterable[Ask | Problem]) -> list[Ask | Problem]:
@@ -90,11 +92,11 @@ class Watch:
             cache.touch(counted, wait + WINDOW_SECONDS)
 
     def _name(self, run: str, of: str) -> str:
-        return f"probing:{self._agent_id}:{run}:{of}"
+        return f"probing:{self._act}:{self._agent_id}:{run}:{of}"
 
 
-def watch(caller: Caller, asked: Iterable[Asked | Problem]) -> Watch:
-    """What is remembered of the runs of one call.
+def watch(caller: Caller, act: str, asked: Iterable[Asked | Problem]) -> Watch:
+    """What is remembered of the runs of one call; ``act``: "post" or "preflight".
 
     Raises:
         Refused: undecidable if the cache cannot say.
@@ -102,10 +104,10 @@ def watch(caller: Caller, asked: Iterable[Asked | Problem]) -> Watch:
     if caller.exempt:
         return Watch()
     runs = {each.run_id or "" for each in asked if not isinstance(each, Problem)}
-    nothing = Watch(caller.agent_id)
+    nothing = Watch(caller.agent_id, act)
     names = [nothing._name(run, of) for run in runs for of in ("until", "level")]
     try:
-        return Watch(caller.agent_id, cache.get_many(names))
+        return Watch(caller.agent_id, act, cache.get_many(names))
     except Exception as error:  # whatever the cache's client raises
         logger.warning("who probes cannot be told: %s", error)
         raise refused("undecidable", "How often this was refused cannot be told now.") from None

@@ -179,6 +179,22 @@ def test_every_answer_tells_what_is_left_of_the_rate(ada: Caller) -> None:
     assert 1 <= int(answers[2]["Retry-After"]) <= 60
 
 
+def test_who_asks_too_much_can_still_stop_itself(ada: Caller) -> None:
+    ada.agent.requests_per_minute = 1
+    ada.agent.save()
+    assert ada("GET", "/v1/whoami").status_code == 200
+    refused(ada("GET", "/v1/whoami"), "request_rate_limited")
+    answer = ada("POST", "/v1/stop", {"scope": "agent", "reason": "I write in a loop"})
+    assert (answer.status_code, answer.data["scope"]) == (200, "agent:ada")
+    assert '"requests";r=0' in answer["RateLimit"]
+
+
+def test_what_was_scheduled_for_the_past_lives_from_now(ada: Caller) -> None:
+    body = ada.post(scheduled_at="2020-01-01T00:00:00Z").data
+    left = datetime.fromisoformat(body["expires_at"]) - datetime.fromisoformat(body["created_at"])
+    assert left == timedelta(days=5)
+
+
 def test_refusals_tell_the_rate_to_whoever_is_known(ada: Caller) -> None:
     absent = ada("GET", "/v1/messages/msg_x")
     refused(absent, "not_found")

@@ -191,7 +191,7 @@ def test_the_others_of_a_copy_get_their_mail(strict: Caller) -> None:
     assert body["refused"] == [{"to": "grace@example.org", "code": "duplicate_content"}]
     assert [each["to"] for each in body["deliveries"]] == ["bob@example.org"]
     whole = strict.post(text=LONG, to=["grace@example.org", "eve@example.org"], all_or_nothing=True)
-    refused(whole, "duplicate_content")
+    assert [each.pointer for each in refused(whole, "duplicate_content").violations] == ["/to/0"]
 
 
 def test_what_the_streams_mail_ends_with_is_no_copy(strict: Caller) -> None:

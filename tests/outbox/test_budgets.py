@@ -397,6 +397,30 @@ def test_whoami_and_the_headers_say_what_is_left(ada: Caller) -> None:
     assert '"agent-hour";q=20;w=3600' in answer["RateLimit-Policy"]
 
 
+def test_one_message_that_no_window_is_large_enough_for_is_told_so_and_not_to_wait(ada: Caller) -> None:
+    limits(hour=4)
+    problem = refused(ada.post(to=people(5)), "validation_failed")
+    [violation] = problem.violations
+    assert (violation.pointer, violation.code) == ("/to", "too_many")
+    assert "4 recipients" in violation.detail
+    assert ada.post(to=people(4)).status_code == 202
+    refused(ada.post(to=people(1, "q")), "agent_hour_limit")
+
+
+def test_the_headers_tell_what_is_left_of_the_run(ada: Caller) -> None:
+    posted = ada.post(to=people(3), agent={"run_id": "r"})
+    path = posted.data["links"]["self"]
+    for answer in (posted, ada("GET", "/v1/runs/r"), ada("GET", path)):
+        assert '"run";q=50,' in answer["RateLimit-Policy"]
+        assert '"run";r=47,' in answer["RateLimit"]
+    item = {"to": "g@example.org", "subject": "x", "text": "y"}
+    for second, told in (("r", True), ("s", False)):
+        messages = [item | {"agent": {"run_id": run}} for run in ("r", second)]
+        answer = ada("POST", "/v1/messages/batch", {"messages": messages})
+        assert ('"run"' in answer["RateLimit"]) is told
+    assert '"run"' not in ada("GET", "/v1/whoami")["RateLimit"]
+
+
 def test_a_runs_budget_is_shown_and_can_be_lowered_and_not_raised(ada: Caller) -> None:
     ada.post(to=people(3), agent={"run_id": "r"})
     assert ada("GET", "/v1/runs/r").data["budget"]["run"]["remaining"] == 47
@@ -472,7 +496,7 @@ def test_what_is_accepted_beside_a_lowering_is_counted(ada: Caller, live_db: Any
 def test_a_preflight_shows_the_budget_and_charges_nothing(ada: Caller) -> None:
     limits(hour=4)
     answer = ada("POST", "/v1/messages/preflight", {"to": people(5), "subject": "Hi", "text": "Hi"}).data
-    assert answer["problem"]["code"] == "agent_hour_limit"
+    assert answer["problem"]["code"] == "validation_failed"
     plan = ada("POST", "/v1/messages/preflight", {"recipients": 5}).data
     assert plan["problem"]["code"] == "agent_hour_limit"
     assert plan["budget"]["agent_hour"] == {"limit": 4, "used": 0, "remaining": 4}

@@ -108,6 +108,13 @@ def test_a_closed_gate_gives_the_delivery_back_before_anything_is_said(grounds: 
     assert (settlement.status, bench.asked, bench.transport.dotted) == ("queued", 0, [])
 
 
+def test_what_expires_while_it_waits_for_a_place_is_given_back_before_anything_is_said() -> None:
+    bench = Bench()
+    job = replace(JOB, claimed=replace(JOB.claimed, expires_at=JOB.claimed.now))
+    settlement = bench.run(job=job)
+    assert (settlement.status, bench.asked, bench.transport.dotted) == ("queued", 0, [])
+
+
 def test_a_stop_of_a_few_recipients_sets_only_them_aside_for_a_while() -> None:
     aside = Bench(grounds=Grounds(stops=frozenset({"recipient_domain:example.org"}))).run()
     assert aside.wait == room.BACK_AFTER_ROW_STOP

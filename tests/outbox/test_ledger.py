@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.db import Error, connection, transaction
+from django.db.models.functions import Now
 
 from outbox import dispatch, intake, ledger, sessions
 from outbox.keys import Caller, authenticate
@@ -15,7 +16,7 @@ from outbox.ledger import Claimed, Settlement
 from outbox.lifecycle import Status
 from outbox.models import Attempt, Delivery, Event, Lane
 from outbox.payloads import parse_draft
-from outbox.press import Job, Unwanted
+from outbox.press import Job, Late, Unwanted
 from reputation import killswitch, sql
 from reputation.models import SendingDomain, Stream
 from tests import factories
@@ -483,6 +484,16 @@ def test_what_waited_for_its_domains_records_goes_on_when_they_are_right(
     assert ledger.release_rechecked() == 2
     assert len(claim(session)) == 2
     assert list(Event.objects.filter(kind="released").values_list("actor", flat=True)) == ["verification"] * 2
+
+
+def test_what_nobody_swept_away_expires_when_it_is_claimed(caller: Caller, session: int) -> None:
+    post(caller)
+    Delivery.objects.update(expires_at=Now())
+    [one] = claim(session)
+    settlement = dispatch._unpressed(Job(one, session, None, None, None), Late())
+    assert ledger.settle(session, [settlement]) == {one.id}
+    row = Delivery.objects.get()
+    assert (row.status, row.code, row.purse_id) == ("expired", "expires_at_passed", None)
 
 
 def test_a_claimed_delivery_whose_recipient_left_ends_suppressed_with_the_reason(

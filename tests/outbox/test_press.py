@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
 from typing import Any
 
@@ -261,6 +261,17 @@ def test_transactional_mail_has_no_way_out_and_is_composed_once_for_all() -> Non
     [sheet] = {id(job.sheet): job.sheet for job in found}.values()
     assert sheet is not None
     assert sheet.composed(None)[0] is sheet.composed(None)[0]
+
+
+def test_what_has_expired_is_not_put_into_an_envelope() -> None:
+    factories.stream()
+    give_key()
+    [job] = jobs()
+    press.envelope(job)
+    for life, late in ((timedelta(seconds=1), False), (timedelta(0), True), (timedelta(hours=-1), True)):
+        again = replace(job, claimed=replace(job.claimed, expires_at=job.claimed.now + life))
+        [pressed] = press.pressed([again])
+        assert isinstance(pressed, press.Late) is late
 
 
 def test_who_left_since_the_message_was_accepted_is_not_mailed() -> None:

@@ -143,7 +143,7 @@ def test_a_batch_counts_once_and_its_probing_runs_are_left_out(ada: Caller) -> N
     assert Delivery.objects.count() == 1
 
 
-def test_asking_beforehand_counts_and_is_not_answered_either(ada: Caller) -> None:
+def test_asking_beforehand_counts_by_itself_and_keeps_nobody_from_posting(ada: Caller) -> None:
     body = {"to": "q@example.org", "subject": "Hi", "text": "Hi"}
     for _ in range(probing.FEW):
         answer = ada("POST", "/v1/messages/preflight", body | FOREIGN)
@@ -151,6 +151,8 @@ def test_asking_beforehand_counts_and_is_not_answered_either(ada: Caller) -> Non
     refused(ada("POST", "/v1/messages/preflight", body), "probing")
     [result] = ada("POST", "/v1/messages/preflight", {"messages": [body]}).data["data"]
     assert result["problem"]["code"] == "probing"
+    assert ada.post().status_code == 202
+    probe(ada)
     wait_of(ada.post())
 
 
