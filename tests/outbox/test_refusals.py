@@ -17,6 +17,11 @@ KINDS = {
         "Recipient address rejected: Not in recipient list",
         "All recipient addresses rejected : Access denied [eop.example.com]",
         "delivery error: dd kim@example.com is no longer valid",
+        "#2175041 unavailable mail user",
+        "sorry, kim isn't in my list of allowed recipients",
+        "not known at this site",
+        "Destination server rejected recipients",
+        "550_Invalid_recipient",
         "Benutzer nicht bekannt",
         "Este usuario no existe en el servidor",
         "Indirizzo inesistente",
@@ -33,6 +38,7 @@ KINDS = {
         "mailbox has been blocked due to inactivity",
         "Mailbox blocked",
         "Mailbox retired",
+        "User hasn't entered during last 180 days",
         "mail is not currently being accepted for this mailbox",
         "Adressat unbekannt oder Mailbox deaktiviert",
         "Esta casilla ha expirado por falta de uso",
@@ -46,6 +52,9 @@ KINDS = {
         "mailbox storage limit reached",
         "this inbox has no space left",
         "quota of kim is exhausted",
+        "Quota is over for this user",
+        "message is larger than the space available in the mailbox",
+        "522_mailbox_full",
         "User has too many messages on the server",
         "Postfach ist voll",
         "La boite du destinataire est saturee",
@@ -68,6 +77,10 @@ KINDS = {
         "Blacklisted high risk file extension detected (exe)",
         "This message is infected: W32/Example",
         "Wiadomosc zostala odrzucona przez system antyspamowy",
+        "Message held for human verification",
+        "El mensaje fue rechazado por su contenido",
+        "Письмо содержит вирус",
+        "message rejected. AUP#1260",
     ),
     Reason.POLICY: (
         "Sender verification: sender address on local blacklist",
@@ -76,6 +89,11 @@ KINDS = {
         "this domain is not hosted here",
         "This server is not configured to accept mail for that domain",
         "The user has blocked messages from your address",
+        "Sender is on domain's blacklist",
+        "You are registered as spammer (by user's reject list)",
+        "Remitente bloqueado",
+        "Absender ungültig",
+        "发件人被拒绝",
     ),
     Reason.PROTOCOL: (
         "Message headers fail syntax check",
@@ -83,6 +101,8 @@ KINDS = {
         "Sender domain not found in DNS",
         "Invalid address of sender",
         "Lone CR in message body",
+        "Maximum line length exceeded",
+        "Line too long",
     ),
     Reason.RATE: (
         "You can only send 100 msgs per 1h",
@@ -91,6 +111,10 @@ KINDS = {
         "requests per hour have been exceeded",
         "too much mail from 192.0.2.7",
         "MI:SFQ 163 smtp5",
+        "Sender rate quota exceeded",
+        "Limite de conexões simultâneas excedido",
+        "Zu viele Verbindungen",
+        "发送频率过高",
     ),
     Reason.BLOCK_LIST: (
         "<192.0.2.7> is blocked",
@@ -102,6 +126,13 @@ KINDS = {
         "dial-up or dynamic-ip denied",
         "(RTR:BL) Connecting IP: 192.0.2.7",
         "Dictionary attack detected",
+        "Your IP(192.0.2.7) is filtered and this connection will be closed",
+        "Connection rejected by policy [7.7]",
+        "The IP you're using to send mail is not authorized to send email directly to our servers",
+        "sender IP-address 192.0.2.7 locally blacklisted",
+        "Seu IP 192.0.2.7 está bloqueado",
+        "Ваш IP 192.0.2.7 находится в чёрном списке",
+        "Helo invalid",
     ),
     Reason.AUTHENTICATION: (
         "The domain owner's policy asks us to reject unaligned mail",
@@ -112,6 +143,7 @@ KINDS = {
         "Client host 192.0.2.7 has no DNS name",
         "IP address does not resolve to a name",
         "no valid rDNS entry for your mail server",
+        "SERVICE NOT AVAILABLE (DNS:NR)",
     ),
     Reason.TLS: (
         "Cannot start TLS: handshake failure",
@@ -124,13 +156,21 @@ KINDS = {
         "can not open new email file errno=13",
         "Child process was terminated by signal 11",
         "STOREDRV.Deliver; mailbox server is offline",
+        "Command time limit exceeded",
+        "Service temporairement indisponible, veuillez réessayer plus tard",
+        "服务器忙，请稍后再试",
     ),
     Reason.EXPIRED: (
         "message has exceeded its maximum lifetime",
         "Unable to deliver message after multiple retries",
         "It was in the queue for 72 hours and will not be tried again",
     ),
-    Reason.NETWORK: ("connection with mx1.example.org is broken", "connection died", "接続できません"),
+    Reason.NETWORK: (
+        "connection with mx1.example.org is broken",
+        "connection died",
+        "Remote host closed connection unexpectedly",
+        "接続できません",
+    ),
 }  # fmt: skip
 
 
@@ -168,6 +208,12 @@ def test_a_kind_of_phrase_gives_its_reason(reason, text):
         ("It's attached below", Reason.UNKNOWN),  # what reports say of the message they return
         ("an undisclosed address", Reason.UNKNOWN),
         ("I've given up.", Reason.UNKNOWN),
+        # who is turned away, and whose list or domain it is
+        ("The remote server rejected message", Reason.POLICY),
+        ("The domain example.com does not accept mail", Reason.TAKES_NO_MAIL),
+        ("Your IP is not authorized to relay", Reason.POLICY),
+        ("Cuenta bloqueada", Reason.INACTIVE),
+        ("Servidor bloqueado", Reason.BLOCK_LIST),
     ],
 )
 def test_words_that_only_sound_so_do_not_mislead(text, reason):
