@@ -18,7 +18,7 @@ C = Cause
 
 # What a mailbox is called, with what may be said between it and its fate.
 _WHO: Final = (
-    r"(?:user|recipient|mail ?box|account|address(?:ee)?|alias|subscriber|customer|rcpt(?: to)?|member"
+    r"(?:user|recipient|mail ?box|account|address(?:ee)?|alias|subscriber|customer|rcpt(?: ?to)?|member"
     r"|e-?mail|inbox|person|mail ?drop)s?"
 )
 
@@ -55,7 +55,8 @@ RECIPIENT_TEXTS: Final = (
         r"(?:your|from|sending) (?:e-?mail )?address .{0,30}(?:reject|refus|deni|block|not allow)",
         r"sending for this account|\bnot logged in|allowed[- ]senders",
         r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only|non-?members?",
-        r"only subscribers|bouncedeny|backscatter",
+        r"only subscribers|bouncedeny|backscatter|multi-recipient bounce|bounces (?:are|is)\b",
+        r"\bfrom (?:header |address )?(?:is |are )?not (?:authori|allow|permit|verified)",
         r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail|receive)|no permission",
         r"notauthori[sz]ed|sendernotauth",
     ),
@@ -65,8 +66,8 @@ RECIPIENT_TEXTS: Final = (
         r"(?:refuses?|refused|chosen not) to (?:receive|accept)|user reject",
         r"(?:recipient|user)(?:'s)? (?:rules?|pref|filter|settings)",
         r"(?:reject|refus|block|declin|denied|filter)\w* by (?:the |this |their )?(?:recipient|user"
-        r"|addressee|owner|customer)",
-        r"(?:recipient|user|addressee) (?:has )?(?:refus|block|declin|reject(?!ed))\w*|message filtered",
+        r"|addressee|owner|customer|receiver|destination domain)",
+        r"(?:recipient|user|addressee|receiver) (?:has )?(?:refus|deni|block|declin|reject(?!ed))\w*|message filtered",
         r"protected by|white-?list|resolver\.rst\.not",
         r"not (?:currently )?accepting (?:any )?(?:e-?)?(?:mail|messages) from|envelope blocked|user entry",
         r"does(?: not|n't) accept (?:e-?mail|messages?) (?:from|in)",
@@ -119,7 +120,7 @@ RECIPIENT_TEXTS: Final = (
         "the message is too big",
         r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:(?<!queue )(?<!for )too (?:big|large"
         r"|long)|(?<!timeout )exceed(?!\w* .{0,20}(?:time|life|\bage|hop|retr|queue)))",
-        r"size limit|taille limite|file too big",
+        r"size limit|taille limite|file too big|\b(?:length|size)\b.{0,40} (?:achiev|reach|over|above|beyond)\w*",
         r"larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
         r"exceeds?.{0,40}(?:size|length|maximum(?! (?:life|time|age)))|too (?:big|large) (?:message|mail)",
         r"max\w* (?:message )?size",
@@ -165,7 +166,7 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.ROUTING,
         "DNS had no answer for their domain",
-        r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
+        r"dns (?:\w+ )?(?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
         r"no valid route|(?<!not )local host|(?:look-?up|resolution) did not|loop detected",
         r"dns (?:lookup|query|server) fail|no address associated|look ?up host",
     ),
@@ -241,7 +242,7 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.REJECTED,
         "that server does not pass mail on for us",
-        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)",
+        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid|disab)",
     ),
 )
 
@@ -277,7 +278,7 @@ VAGUE_TEXTS: Final = (
         r"(?:has|have|is|now) expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
         r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y"
-        r"|ie))",
+        r"|ie)|failure)|tried all\b",
         r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)",
         r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",

@@ -20,8 +20,8 @@ TURNED_AWAY: Final = (
 
 _US: Final = (
     r"(?:your|the|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
-    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|(?<!sender )(?<!from )domain|mta|isp"
-    r"|subnet|range)"
+    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server(?! returned)"
+    r"|(?<!sender )(?<!from )domain|mta|isp|subnet|range)"
 )
 
 TELLTALE_TEXTS: Final = (
@@ -127,7 +127,9 @@ TELLTALE_TEXTS: Final = (
         r"message (?:quota|rate|limit)\b",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
-        r"too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment|\bsender rate\b|rate quota",
+        r"excessive (?:volume|traffic|rate|sending)|\bsubmission rate\b|number of (?:rcpts?|recipients)",
+        r"(?:rcpt|recipient)s? numbers?\b|too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment",
+        r"\bsender rate\b|rate quota",
         r"\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",

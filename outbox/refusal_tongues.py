@@ -29,7 +29,7 @@ _SENDERS: Final = (
     r"|отправител\w+|g[oö]nder[ei]n|发件人|發件人|寄件人|送信者|差出人)"
 )
 _REFUSED: Final = (
-    r"(?:abgelehnt|abgewiesen|zur[uü]e?ckgewiesen|gesperrt|nicht (?:erlaubt|zugelassen|akzeptiert)|refus[eé]"
+    r"(?:abgelehnt|abgewiesen|zur[uü]e?ckgewiesen|gesperrt|nicht (?:erlaubt|zugelassen|akzeptiert)|refus[eé]e?s?\b"
     r"|rejet[eé]|bloqu[eé]"
     r"|rechazad|bloquead|rejeitad|recusad|no (?:permitid|autorizad|admitid)|n[aã]o (?:permitid|autorizad|aceit)"
     r"|respint|rifiutat|bloccat|non (?:consentit|autorizzat|accettat|permess)|geweigerd|geblokkeerd|odrzucon|zablokowan"
