@@ -53,7 +53,7 @@ _DIRECTORY: Final = re.compile(
     r"not listed in .{0,40}(?:directory|address book)|no valid recipients for this|resolver\.adr"
     r"|name is not recogni[sz]ed|requested action not taken: mailbox unavailable"
     r"|\bdd (?:sorry|this user)|unrouteable address|unknown in (?:local|virtual|relay) .{0,20}table"
-    r"|because the address couldn't be found\."
+    r"|because the address couldn't be found\.|unknown user: \""  # the last is Postfix, of a user of its own
 )
 _NOT_OURS: Final = frozenset({7, 8})  # x.1.7 and x.1.8 speak of the sender's address (RFC 3463 §3.2)
 _GONE: Final = frozenset(

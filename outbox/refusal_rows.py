@@ -199,7 +199,7 @@ RECIPIENT_TEXTS: Final = (
         r"|suspended)\b",
         r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for",
         r"n[o']t (?:been )?(?:collected|poped|popped|logged in|accessed|checked|entered|visited)\b|\binactive on\b",
-        r"never (?:logged|activated|signed in)",
+        r"never (?:logged|activated|signed in)|not an? active (?:account|address|user|mail ?box|recipient)",
     ),
     _text(
         C.UNKNOWN,

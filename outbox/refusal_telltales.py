@@ -56,7 +56,7 @@ TELLTALE_TEXTS: Final = (
         r"spam classification",
         r"(?:scored|classified|identified|detected|marked|rejected|flagged) as (?:\w+ )?spam\b",
         r"likely (?:unsolicited|spam)",
-        r"(?<!many )(?:anti-?)?spam (?:filter|content|message|mail|score|detect|scale|engine)",
+        r"(?<!many )(?:anti-?)?spam (?:filter|check|content|message|mail|score|detect|scale|engine)",
         r"(?:consider\w*|seems|looks?|appears?) .{0,12}(?:spam|junk)|bulk e?-?mail",
         r"(?:junk|spam) (?:e-?)?mail (?:reject|detect)|\b(?:dt:spm|mi:spb|hvu:b\d|con-p\d|msg-p\d|rly:bd)\b",
     ),
