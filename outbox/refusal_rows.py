@@ -287,7 +287,7 @@ VAGUE_TEXTS: Final = (
     _text(
         C.UNREACHABLE,
         "another server could not reach the next one",
-        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out",
+        r"connection (?:was |has been )?(?:refused|timed out|reset|lost|dropped|failed)|timed? ?out",
         r"(?:did|is|was) not (?:respond|answer)",
         r"(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)",
         r"(?:could not|can't|couldn't|cannot) connect|socket error|tcp active open",
