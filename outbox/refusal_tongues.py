@@ -60,6 +60,7 @@ TONGUES: Final = (
         r" ?(?:\w+ )?(?:conn?ex\w+|connessioni|verbindung\w*|verbindingen|po[lł][aą]cze\w+|соединени\w+"
         r"|mens(?:aje|age)\w*|messages"
         r"|messaggi|mensagens|nachrichten|wiadomo\w+|сообщени\w+|писем|requ[eê]tes|destinat\w+|连接|邮件)",
+        r"(?:quota|cuota|cota) (?:d.envoi|de env[ií]o|di invio)",
         r"(?:l[ií]mite|limite|grenze|лимит\w*) .{0,20}(?:conn?ex\w+|connessioni|env[ií]os?|invio|envoi"
         r"|verbindung\w*|отправ\w+)",
         r"(?:连接|連線|发送|發送|发信)\w{0,4}(?:频率|頻率|次数|过于频繁|超)|频率(?:限制|过高)|送信制限|送信数",
@@ -79,6 +80,8 @@ TONGUES: Final = (
         r"(?:postfach|mailbox|speicher\w*|quota|konto)\b.{0,60}(?:voll\b|[uü]e?berschritten|ersch[oö]e?pft"
         r"|erreicht|belegt)",
         r"zu ?viele (?:e-?)?mails|bo[iî]te.{0,40}(?:pleine|satur[eé]e)|quota .{0,20}(?:d[eé]pass|atteint)",
+        r"d[eé]pass[eé]\w* .{0,20}quota\b(?! d.envoi)"
+        r"|(?:super[aoó]\w*|exced\w+|ultrapass\w*) .{0,20}(?:cuota|cota|quota)\b(?! de env[ií]o| di invio)",
         r"espace insuffisant|(?:buz[oó]n|casilla|cuenta|correo).{0,40}llen[oa]",
         r"(?:cuota|espacio) .{0,30}(?:exced|super|agotad|insuficiente)|excedid[oa] .{0,20}cuota",
         r"caixa .{0,40}cheia|cota .{0,20}(?:exced|ultrapass)|sem espa[cç]o|casella .{0,40}piena",

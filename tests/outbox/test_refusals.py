@@ -59,6 +59,8 @@ KINDS = {
         "User has too many messages on the server",
         "Postfach ist voll",
         "La boite du destinataire est saturee",
+        "Le compte du destinataire a dépassé son quota",
+        "L'utente ha superato la quota",
         "Casella piena",
         "メールボックスの容量を超えています",
         "收件人空间不足",
@@ -124,6 +126,7 @@ KINDS = {
         "The number of RCPTs is over size",
         "Limite de conexões simultâneas excedido",
         "Zu viele Verbindungen",
+        "Vous avez dépassé votre quota d'envoi",
         "发送频率过高",
     ),
     Reason.BLOCK_LIST: (
