@@ -39,7 +39,11 @@ class Stage(StrEnum):
 
 _BEFORE: Final = r"(?:reply to|response to|after|\bour|\bin|was|>>>|smtp:|\[|end of) ?"
 _STAGES: Final = (
-    (Stage.GREETING, r"refused to talk to"),
+    (
+        Stage.GREETING,
+        r"refused to talk to|but greeting failed|after initial connection"
+        r"|(?:after|reply to|response to) (?:helo|ehlo)\b",
+    ),
     (Stage.RCPT, rf"{_BEFORE}rcpt(?:\b|_)|\brcpt to generated|does not like recipient"),
     (Stage.MAIL, rf"{_BEFORE}mail[ _:]?from|sender was rejected"),
     (Stage.DATA, rf"{_BEFORE}(?:final )?(?:data|bodytext)\b"),
@@ -48,14 +52,15 @@ _STAGE: Final = re.compile("|".join(f"(?P<{stage}>{pattern})" for stage, pattern
 _DIRECTORY: Final = re.compile(
     r"not listed in .{0,40}(?:directory|address book)|no valid recipients for this|resolver\.adr"
     r"|name is not recogni[sz]ed|requested action not taken: mailbox unavailable"
-    r"|\bdd (?:sorry|this user)|unrouteable address"
-    r"|because the address couldn't be found\."
+    r"|\bdd (?:sorry|this user)|unrouteable address|unknown in (?:local|virtual|relay) .{0,20}table"
+    r"|because the address couldn't be found\.|unknown user: \""  # the last is Postfix, of a user of its own
 )
 _NOT_OURS: Final = frozenset({7, 8})  # x.1.7 and x.1.8 speak of the sender's address (RFC 3463 §3.2)
 _GONE: Final = frozenset(
     {Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_DOMAIN, Reason.MOVED, Reason.TAKES_NO_MAIL}
 )
 _ABOUT_AN_ADDRESS: Final = _GONE | {Reason.INACTIVE}
+_OF_A_MESSAGE: Final = _GONE | {Reason.CONTENT, Reason.POLICY, Reason.FILTERED}
 _NOTHING_WRONG: Final = Classification("", "", "", Reason.DELIVERED)
 _DONE: Final = frozenset({Action.DELIVERED, Action.RELAYED, Action.EXPANDED})
 
@@ -145,8 +150,8 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
         (Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"),
     ),
     (
-        lambda evidence, reason: reason is Reason.UNKNOWN_DOMAIN and evidence.stage is Stage.GREETING,
-        (Cause.BLOCKED, "said before any recipient was named: of our host, not of theirs"),
+        lambda evidence, reason: reason in _OF_A_MESSAGE and evidence.stage is Stage.GREETING,
+        (Cause.BLOCKED, "said before anything was sent: of our host"),
     ),
     (
         lambda evidence, reason: reason is Reason.UNKNOWN and evidence.for_now,

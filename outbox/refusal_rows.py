@@ -11,14 +11,14 @@ from typing import Final
 from outbox.refusal_causes import Cause
 from outbox.refusal_causes import text as _text
 from outbox.refusal_codes import CODES, HOLLOW_CODES, SURE_CODES
-from outbox.refusal_telltales import TELLTALE_TEXTS
-from outbox.refusal_tongues import TONGUES
+from outbox.refusal_telltales import TELLTALE_TEXTS, TURNED_AWAY
+from outbox.refusal_tongues import TONGUES, VAGUE_TONGUES
 
 C = Cause
 
 # What a mailbox is called, with what may be said between it and its fate.
 _WHO: Final = (
-    r"(?:user|recipient|mail ?box|account|address(?:ee)?|alias|subscriber|customer|rcpt(?: to)?|member"
+    r"(?:user|recipient|mail ?box|account|address(?:ee)?|alias|subscriber|customer|rcpt(?: ?to)?|member"
     r"|e-?mail|inbox|person|mail ?drop)s?"
 )
 
@@ -55,7 +55,8 @@ RECIPIENT_TEXTS: Final = (
         r"(?:your|from|sending) (?:e-?mail )?address .{0,30}(?:reject|refus|deni|block|not allow)",
         r"sending for this account|\bnot logged in|allowed[- ]senders",
         r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only|non-?members?",
-        r"only subscribers|bouncedeny|backscatter",
+        r"only subscribers|bouncedeny|backscatter|multi-recipient bounce|bounces (?:are|is)\b",
+        r"\bfrom (?:header |address )?(?:is |are )?not (?:authori|allow|permit|verified)",
         r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail|receive)|no permission",
         r"notauthori[sz]ed|sendernotauth",
     ),
@@ -65,8 +66,8 @@ RECIPIENT_TEXTS: Final = (
         r"(?:refuses?|refused|chosen not) to (?:receive|accept)|user reject",
         r"(?:recipient|user)(?:'s)? (?:rules?|pref|filter|settings)",
         r"(?:reject|refus|block|declin|denied|filter)\w* by (?:the |this |their )?(?:recipient|user"
-        r"|addressee|owner|customer)",
-        r"(?:recipient|user|addressee) (?:has )?(?:refus|block|declin|reject(?!ed))\w*|message filtered",
+        r"|addressee|owner|customer|receiver|destination domain)",
+        r"(?:recipient|user|addressee|receiver) (?:has )?(?:refus|deni|block|declin|reject(?!ed))\w*|message filtered",
         r"protected by|white-?list|resolver\.rst\.not",
         r"not (?:currently )?accepting (?:any )?(?:e-?)?(?:mail|messages) from|envelope blocked|user entry",
         r"does(?: not|n't) accept (?:e-?mail|messages?) (?:from|in)",
@@ -98,19 +99,20 @@ RECIPIENT_TEXTS: Final = (
         r"quota.{0,40}(?:exceed|violation|full|exhaust|used up|reached)",
         r"(?:not|no) enough (?:disk |storage |free )?space in|too much (?:mail )?data|bo[iî]te .{0,30}pleine",
         r"(?:would|has) exceed\w*.{0,40}(?:mailbox|quota|storage)",
-        r"mailbox.{0,40}(?:exceed|too full|over limit)",
+        r"mailbox.{0,40}(?:exceed|too full|over limit)|quota is over|\bspace (?:is |has )?(?:been )?used up",
+        r"larger than the (?:available )?space|overdraw\w* .{0,20}quota|maximum (?:allowed )?number of messages",
     ),
     _text(
         C.BUSY,
         "the program that should have taken the mail failed",
-        r"local delivery failed|error in redirect|home directory|\.qmail\b|command (?:died|failed|output)",
+        r"local delivery failed|error in redirect|home directory|\.qmail\b|command (?:died|failed|output|time limit)",
         r"unable to (?:chdir|switch|lock|append|stat)",
         r"(?:cannot|can't|could not|unable to) (?:update|write|append|create|lock|store|save)",
         r"(?:file|maildir|mailbox|dir\w*)\b.{0,60}permission denied|mailbox (?:file|has an invalid format)",
         r"child process|exit(?:ed)? (?:status|code|with)|terminated by signal|unknown mailer error",
         r"pipe to \||procmail:|can't create (?:user )?output",
         r"(?:mailer|delivery agent|transport) (?:error|failed)|local configuration error|points? back to",
-        r"storedrv|mapiexception|i/o error|input/output error|can(?:not| not|'t) open .{0,20}file",
+        r"storedrv|mapiexception|i/o error|input/output error|can(?:not| not|'t) open .{0,20}(?:file|mailbox)",
         r"no such (?:file|directory)|errno ?=",
     ),
     _text(
@@ -118,7 +120,7 @@ RECIPIENT_TEXTS: Final = (
         "the message is too big",
         r"(?:message|mail|size|attachments?|length|file)\b.{0,40} (?:(?<!queue )(?<!for )too (?:big|large"
         r"|long)|(?<!timeout )exceed(?!\w* .{0,20}(?:time|life|\bage|hop|retr|queue)))",
-        r"size limit|taille limite|file too big",
+        r"size limit|taille limite|file too big|\b(?:length|size)\b.{0,40} (?:achiev|reach|over|above|beyond)\w*",
         r"larger than .{0,30}(?:limit|allow|accept|permit|max|bytes|[km]b)",
         r"exceeds?.{0,40}(?:size|length|maximum(?! (?:life|time|age)))|too (?:big|large) (?:message|mail)",
         r"max\w* (?:message )?size",
@@ -144,7 +146,7 @@ RECIPIENT_TEXTS: Final = (
         C.HOST_GONE,
         "the recipient's domain does not resolve",
         r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
-        r"no such (?:host|domain)|(?:find|resolve) an?y? (?:host|mail)|name or service not known",
+        r"no such (?:host|domain)|illegal host|(?:find|resolve) an?y? (?:host|mail)|name or service not known",
         r"invalid (?:host|(?:recipient|destination|rcpt) domain)(?: ?name)?(?: in"
         r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
         r"infodomainnonexistent|non-?existent domain|unknown mail(?:er)? host",
@@ -156,7 +158,7 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.NULL_MX,
         "the domain takes no mail",
-        r"null ?mx|indicated no smtp service",
+        r"null ?mx|indicated no smtp service|not used for (?:e-?)?mail",
         r"(?:domain|host|server|system|\.[a-z]{2,12}) (?:does not|doesn't|do not) (?:accept"
         r"|receive) (?:any )?(?:e-?)?mail",
         r"n[o']t (?:accept|receive) (?:e-?)?mail$",
@@ -164,9 +166,9 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.ROUTING,
         "DNS had no answer for their domain",
-        r"dns (?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
+        r"dns (?:\w+ )?(?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
         r"no valid route|(?<!not )local host|(?:look-?up|resolution) did not|loop detected",
-        r"dns (?:lookup|query|server) fail",
+        r"dns (?:lookup|query|server) fail|no address associated|look ?up host",
     ),
     _text(
         C.MOVED,
@@ -196,7 +198,8 @@ RECIPIENT_TEXTS: Final = (
         r"(?:mail|receiving|delivery|is) (?:receiving |now |currently |administratively )?(?:disabled"
         r"|suspended)\b",
         r"(?:for|due to) (?:prolonged )?inactivity|temporarily locked|mail is not .{0,20}accepted for",
-        r"not (?:been )?(?:collected|poped|popped|logged in|accessed|checked)\b",
+        r"n[o']t (?:been )?(?:collected|poped|popped|logged in|accessed|checked|entered|visited)\b|\binactive on\b",
+        r"never (?:logged|activated|signed in)|not an? active (?:account|address|user|mail ?box|recipient)",
     ),
     _text(
         C.UNKNOWN,
@@ -223,6 +226,9 @@ RECIPIENT_TEXTS: Final = (
         r"no valid (?:e-?mail )?recipient|unroutable address|(?:in|by) ldap server",
         r"(?:recipient|e-?mail) (?:address(?:es)? )?rejected(?: ?: access denied|[.: ]*(?:\[.*|as\(.*)?$)",
         r"^#?address rejected|no longer (?:exists?|valid)\b",
+        r"unavailable (?:mail )?(?:user|recipient)|not known (?:at|here|on|to us)",
+        r"n[o']t in (?:my|our|the|this|your) (?:\w+ ){0,3}(?:recipients?|validrcptto|rcpt ?to|accounts?)\b(?! limit)",
+        r"reject\w* (?:the |all )?recipients?\b",
         r"not in (?:the |our |this )?(?:recipient|user|address|account)\w* (?:list|table|map|dir|database)",
         r"not listed in \w+|look-?up in .{0,20}(?:map|table|directory) failed|verify failure|bad-?rcpt",
         r"bad-?recipient|(?:can't|cannot) accept user|no(?:t| one| matching)\b.{0,20}at this address",
@@ -236,7 +242,7 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.REJECTED,
         "that server does not pass mail on for us",
-        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid)",
+        r"relay(?:ing|ed|s)?\b.{0,40}(?:denied|denies|not|prohib|refus|reject|restrict|forbid|disab)",
     ),
 )
 
@@ -260,6 +266,7 @@ VAGUE_TEXTS: Final = (
         r"(?:banned|forbidden|executable|dangerous) \w+|\bpolic(?:y|ies)\b",
         r"mail (?:data |\S{10,40} )?(?:was |is )?(?:reject|refus)|violat|\brules?\b|censor",
         r"message (?:was |is |has been )?(?:rejected|refused|blocked|denied|not (?:accept|allow))|prohibit",
+        r"unacceptable|held (?:for|before)|quarantin",
         r"security (?:issue|risk|reason)|undesired|objectionable|profan|spoof|forge",
     ),
     _text(
@@ -271,7 +278,7 @@ VAGUE_TEXTS: Final = (
         r"(?:has|have|is|now) expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life)\w* .{0,20}(?:exceed|reach)",
         r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y"
-        r"|ie))",
+        r"|ie)|failure)|tried all\b",
         r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)",
         r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",
@@ -280,11 +287,12 @@ VAGUE_TEXTS: Final = (
     _text(
         C.UNREACHABLE,
         "another server could not reach the next one",
-        r"connection (?:refused|timed out|reset|lost|dropped|failed)|timed? ?out",
+        r"connection (?:was |has been )?(?:refused|timed out|reset|lost|dropped|failed)|timed? ?out",
         r"(?:did|is|was) not (?:respond|answer)",
         r"(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)",
         r"(?:could not|can't|couldn't|cannot) connect|socket error|tcp active open",
         r"connection\b.{0,60} (?:is )?(?:broken|died|closed|aborted|terminated|interrupted)|broken pipe",
+        r"(?:closed|dropped|lost|broke|reset) (?:the |our )?connection",
         r"read error|host (?:is )?down|no answer|network (?:error|problem|fail)",
         r"malformed (?:or unexpected )?name server|no route to host|unreachable|too long|lost connection",
         r"not accept our requests to connect",
@@ -317,7 +325,7 @@ VAGUE_TEXTS: Final = (
     _text(
         C.BLOCKED,
         "they refuse connections from our address",
-        r"(?:client|host|\bip|connections?|server|network|country)\b.{0,60} (?:reject|refus|denied|block"
+        rf"(?:client|host|\bip|connections?|server|network|country)\b.{{0,60}} (?:{TURNED_AWAY}|denied|block"
         r"|forbid|not accept)",
         r"not accepting connections|no smtp service|service refus|invalid domain name|:blocked\b|\bblocked\b",
         r"\bblacklist",
@@ -364,6 +372,7 @@ STAGES: Final = (
     TONGUES,
     CODES,
     VAGUE_TEXTS,
+    VAGUE_TONGUES,
     HOLLOW_CODES,
     BARE_TEXTS,
 )

@@ -12,10 +12,16 @@ from outbox.refusal_causes import text as _text
 
 C = Cause
 
+# Turned away: we, and not a message or a recipient that is named next.
+TURNED_AWAY: Final = (
+    r"(?:reject|refus)(?!\w* (?:\w+ )?"
+    r"(?:recipients?|messages?|e?-?mails?|address\w*|senders?|users?|data|it)\b)"
+)
+
 _US: Final = (
     r"(?:your|the|from|sending|sender|source|client|remote|connecting|originating|peer|^) "
-    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server|(?<!sender )(?<!from )domain|mta|isp"
-    r"|subnet|range)"
+    r"(?:ip(?: address)?|address ip|network|host(?:name)?|(?:mail ?)?server(?! returned)"
+    r"|(?<!sender )(?<!from )domain|mta|isp|subnet|range)"
 )
 
 TELLTALE_TEXTS: Final = (
@@ -41,7 +47,8 @@ TELLTALE_TEXTS: Final = (
         r"charset not supported|\bmime\b.{0,20}(?:error|complex|invalid|reject|structure|malform)",
         r"invalid mime|(?:bare|stray|lone) (?:lf|cr|newline|linefeed|carriage)",
         r"\bnul(?:l)? (?:bytes?|characters?)\b|message[- ]id\b.{0,20}(?:missing|invalid|required)",
-        r"future date|date .{0,20}in the (?:future|past)",
+        r"future date|date .{0,20}in the (?:future|past)|\blines? (?:is |are )?too long"
+        r"|line length (?:limit|exceed)",
     ),
     _text(
         C.CONTENT,
@@ -49,7 +56,7 @@ TELLTALE_TEXTS: Final = (
         r"spam classification",
         r"(?:scored|classified|identified|detected|marked|rejected|flagged) as (?:\w+ )?spam\b",
         r"likely (?:unsolicited|spam)",
-        r"(?<!many )(?:anti-?)?spam (?:filter|content|message|mail|score|detect|scale|engine)",
+        r"(?<!many )(?:anti-?)?spam (?:filter|check|content|message|mail|score|detect|scale|engine)",
         r"(?:consider\w*|seems|looks?|appears?) .{0,12}(?:spam|junk)|bulk e?-?mail",
         r"(?:junk|spam) (?:e-?)?mail (?:reject|detect)|\b(?:dt:spm|mi:spb|hvu:b\d|con-p\d|msg-p\d|rly:bd)\b",
     ),
@@ -64,7 +71,7 @@ TELLTALE_TEXTS: Final = (
         C.PTR,
         "our address has no matching reverse DNS",
         r"(?:reverse|backward|inverse)[ -]?(?:dns|look-?up|host|path|record|address|name|mapping|resolution)",
-        r"\bptr\b|\br-?dns\b|unverif\w+ sending ip|mismatch\w* client ip|generic host ?name|\brtr:rd\b",
+        r"\bptr\b|\br-?dns\b|\bdns:\w\w\b|unverif\w+ sending ip|mismatch\w* client ip|generic host ?name|\brtr:rd\b",
         r"(?:find|resolve|verify|look ?up|map) (?:your|the client|client|ip)\b.{0,20}(?:host ?name|address"
         r"|ip|dns)",
         r"\bip\b.{0,30}(?:does|do|did|could|can) ?no?t (?:be )?(?:resolve|map|match)",
@@ -120,7 +127,9 @@ TELLTALE_TEXTS: Final = (
         r"message (?:quota|rate|limit)\b",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
-        r"too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment",
+        r"excessive (?:volume|traffic|rate|sending)|\bsubmission rate\b|number of (?:rcpts?|recipients)",
+        r"(?:rcpt|recipient)s? numbers?\b|too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment",
+        r"\bsender rate\b|rate quota",
         r"\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
@@ -134,9 +143,12 @@ TELLTALE_TEXTS: Final = (
     _text(
         C.POLICY,
         "the address that writes is on a list of theirs",
-        r"(?:sender|from|e-?mail|(?<!ip )\baddress) .{0,20}(?:is |has been |was )?black-?listed(?! (?:by|at"
+        r"(?:sender|from|e-?mail|(?<!ip[ -])\baddress) .{0,20}(?:is |has been |was )?black-?listed(?! (?:by|at"
         r"|in|on|see))",
         r"(?:sender|from) address .{0,30}(?:black|block|reject|deny)-?list|purported responsible",
+        r"^(?:(?!\b(?:ip|host|server|client|range|network)\b).){0,80}\b(?:sender|user|recipient)(?:'s)?\b"
+        r"(?! (?:ip|host|server))"
+        r"(?:(?!\b(?:ip|host|server|client)\b).){0,30}(?:black|block|reject|deny)[- ]?list",
     ),
     _text(
         C.BLOCKED,
@@ -145,15 +157,17 @@ TELLTALE_TEXTS: Final = (
         r"abusix|cobion|cloudmark|senderbase|\bpsbl\b|\w*rbl\b|\brbl[.-]|dns-?bl|uceprotect|nixspam",
         r"mailspike|spamrats|invaluement|barracuda(?:central|networks\.com/rep)|ipcheck|senderscore",
         r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b",
-        r"\b(?:cxbl|cdrbl)\b|\baup#|\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b",
+        r"\b(?:cxbl|cdrbl)\b|\baup#(?!1[0-2]\d\d\b)|\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b",
         r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected",
         r"(?:in|your|bad|invalid) (?:helo|ehlo)\b|\b(?:helo|ehlo) (?:host|domain|name)|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
+        r"(?:helo|ehlo)\b.{0,20} (?:invalid|bad\b|reject|refus|fqdn|fully|not (?:accept|allow|resolv|valid))",
         r"refused to talk to|greeting failed|my name was rejected",
-        rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}(?:(?:currently|temporarily"
-        r"|permanently) )?(?:block|black|ban|listed|deni|reject|refus|suspend|not (?:allow|permit|accept"
-        r"|authori|welcome)|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
-        r"\bip\b(?: address| is| was| are| has| been| currently| temporarily){0,4} (?:found|listed|block"
+        rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}"
+        rf"(?:(?:currently|temporarily|permanently) )?(?:block|black|ban|listed|filter|deni|{TURNED_AWAY}|suspend"
+        r"|not (?:allow|permit|accept(?! (?:any )?(?:e-?)?mail)|authori|welcome)(?!\w* to relay)"
+        r"|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
+        r"\bip\b(?: address| is| was| are| has| been| currently| temporarily){0,4} (?:found|listed|filter|block"
         r"|black|den|ban|reject|refus|not (?:allow|permit|accept|authori)|(?:on|in) (?:an?|our|the"
         r"|one))(?!.{0,20} relay)",
         r"(?:e?-?mails?|messages?|connections?|traffic|accepted|block\w*"
@@ -175,6 +189,8 @@ TELLTALE_TEXTS: Final = (
         r"|activ))",
         r"complaints (?:we|about|from)|your access to (?:submit|this)",
         r"from (?:this|your) (?:network|country|host|server)\b|unauthori[sz]ed (?:interface|host|ip)",
-        r"blocked by ldap",
+        r"blocked by ldap|connection (?:is |was |has been )?(?:rejected|denied|blocked|prohibited"
+        r"|not (?:authori|allow|permit))",
+        r"\bip\b(?: (?!relay)\S{1,20}){0,7} (?:is|was) not (?:authori|allow|permit)(?!\w* to relay)",
     ),
 )

@@ -13,18 +13,66 @@ C = Cause
 
 # A mailbox, an address or its owner: de, fr, es/pt, it, nl/sv/da, pl/cs, ru, tr.
 _THEIRS: Final = (
-    r"(?:konto|account|mailbox|postfach|\w*adress\w*|empf\w+nger\w*|benutzer\w*|teilnehmer|compte|bo[iî]te|destinataires?"
+    r"(?:konto|account|mailbox|postfach|\w*adress\w*|empf\w+nger\w*|benutzer\w*|teilnehmer|compte|bo[iî]te"
+    r"|destinataires?"
     r"|utilisateur|cuenta|usu[aá]rio|buz[oó]n|casilla|destinat[aá]ri[oa]s?|direcci[oó]n|correo|conta|caixa|endere[cç]o"
-    r"|casella|indirizzo|utente|postvak|gebruiker|ontvanger|mottagare\w*|anv[aä]ndare\w*|modtager\w*|bruger\w*|skrzynk\w+"
+    r"|casella|indirizzo|utente|postvak|gebruiker|ontvanger|mottagare\w*|anv[aä]ndare\w*|modtager\w*|bruger\w*"
+    r"|skrzynk\w+"
     r"|u[zż]ytkownik\w*|adres\w*|odbiorc\w+|schr[aá]nk\w+|u[zž]ivatel\w*|p[rř][ií]jemce|ящик\w*|аккаунт\w*"
     r"|пользовател\w+|получател\w+|адрес\w*|kullan[iı]c[iı]\w*|al[iı]c[iı]\w*|posta kutusu)"
+)
+
+# Who writes: the same words of a sender are about us.
+_SENDERS: Final = (
+    r"(?:absender\w*|exp[eé]diteur|[eé]metteur|remitente|remetente|mittente|afzender|avs[aä]ndare\w*|nadawc\w+"
+    r"|odes[ií]latel\w*"
+    r"|отправител\w+|g[oö]nder[ei]n|发件人|發件人|寄件人|送信者|差出人)"
+)
+_REFUSED: Final = (
+    r"(?:abgelehnt|abgewiesen|zur[uü]e?ckgewiesen|gesperrt|nicht (?:erlaubt|zugelassen|akzeptiert)|refus[eé]e?s?\b"
+    r"|rejet[eé]|bloqu[eé]"
+    r"|rechazad|bloquead|rejeitad|recusad|no (?:permitid|autorizad|admitid)|n[aã]o (?:permitid|autorizad|aceit)"
+    r"|respint|rifiutat|bloccat|non (?:consentit|autorizzat|accettat|permess)|geweigerd|geblokkeerd|odrzucon|zablokowan"
+    r"|odm[ií]tnut|отклон|запрещ|заблокирован|отказано|reddedil|engellen|被拒|拒绝|拒絕|禁止|封禁|屏蔽|拒否|거부|차단)"
 )
 
 TONGUES: Final = (
     _text(
         C.CONTENT,
-        "taken for spam",
-        r"antyspam|(?:als|som|comme|como|come) spam|спам|нежелательн|垃圾|反垃圾|スパム|迷惑メールと",
+        "taken for spam, or refused for what it contains",
+        r"antyspam|(?:als|som|comme|como|come) spam|спам|нежелательн|垃圾|反垃圾|スパム|迷惑メールと|스팸",
+        r"\bviren\b|вирус|病毒|ウイルス|wirus|바이러스",
+        rf"\b(?:contenu|contenido|conte[uú]do|contenuto|inhalts?|tre[sś][cć]|содержим\w+)\b.{{0,60}}{_REFUSED}",
+        rf"{_REFUSED}.{{0,60}}\b(?:contenu|contenido|conte[uú]do|contenuto|inhalts?|tre[sś][cć]|содержим\w+)\b",
+    ),
+    _text(
+        C.POLICY,
+        "they do not take our sender address",
+        rf"{_SENDERS}.{{0,60}}(?:{_REFUSED}|ung[uü]e?ltig|unbekannt|inv[aá]lid|inconnu|desconocid|desconhecid|sconosciut"
+        r"|non valid|existiert nicht|n'existe|no existe|n[aã]o existe|non esiste|неизвест|不存在|无效)",
+        rf"{_REFUSED}.{{0,20}}{_SENDERS}",
+    ),
+    _text(
+        C.RATE,
+        "too much volume or too many connections",
+        r"(?:trop de|zu viele|demasiad[oa]s|troppe?i?|muit[oa]s|te veel|zbyt wiele|p[rř][ií]li[sš] mnoho"
+        r"|слишком много|过多|太多)"
+        r" ?(?:\w+ )?(?:conn?ex\w+|connessioni|verbindung\w*|verbindingen|po[lł][aą]cze\w+|соединени\w+"
+        r"|mens(?:aje|age)\w*|messages"
+        r"|messaggi|mensagens|nachrichten|wiadomo\w+|сообщени\w+|писем|requ[eê]tes|destinat\w+|连接|邮件)",
+        r"(?:quota|cuota|cota) (?:d.envoi|de env[ií]o|di invio)",
+        r"(?:l[ií]mite|limite|grenze|лимит\w*) .{0,20}(?:conn?ex\w+|connessioni|env[ií]os?|invio|envoi"
+        r"|verbindung\w*|отправ\w+)",
+        r"(?:连接|連線|发送|發送|发信)\w{0,4}(?:频率|頻率|次数|过于频繁|超)|频率(?:限制|过高)|送信制限|送信数",
+    ),
+    _text(
+        C.BLOCKED,
+        "our address or domain is on a block list of theirs or of others",
+        rf"\b(?:ip|servidor|serveur|server|dominio|dom[ií]nio|domaine|сервер\w*)\b.{{0,50}}{_REFUSED}",
+        rf"{_REFUSED}.{{0,20}}\b(?:ip|servidor|serveur)\b|(?:ip|IP)地址.{{0,10}}{_REFUSED}",
+        r"liste? noire|lista (?:negra|nera)|schwarz\w+ liste|sperrliste|czarn\w+ li[sś]|[cč]ern\w+ listin"
+        r"|ч[её]рн\w+ спис\w+|黑名单|黑名單"
+        r"|ブラックリスト|kara liste",
     ),
     _text(
         C.FULL,
@@ -32,6 +80,8 @@ TONGUES: Final = (
         r"(?:postfach|mailbox|speicher\w*|quota|konto)\b.{0,60}(?:voll\b|[uü]e?berschritten|ersch[oö]e?pft"
         r"|erreicht|belegt)",
         r"zu ?viele (?:e-?)?mails|bo[iî]te.{0,40}(?:pleine|satur[eé]e)|quota .{0,20}(?:d[eé]pass|atteint)",
+        r"d[eé]pass[eé]\w* .{0,20}quota\b(?! d.envoi)"
+        r"|(?:super[aoó]\w*|exced\w+|ultrapass\w*) .{0,20}(?:cuota|cota|quota)\b(?! de env[ií]o| di invio)",
         r"espace insuffisant|(?:buz[oó]n|casilla|cuenta|correo).{0,40}llen[oa]",
         r"(?:cuota|espacio) .{0,30}(?:exced|super|agotad|insuficiente)|excedid[oa] .{0,20}cuota",
         r"caixa .{0,40}cheia|cota .{0,20}(?:exced|ultrapass)|sem espa[cç]o|casella .{0,40}piena",
@@ -106,5 +156,23 @@ TONGUES: Final = (
         "another server could not reach the next one",
         r"タイムアウト|接続(?:できません|に失敗|が拒否)|応答(?:が)?(?:ありません|なし)|连接(?:失败|超时)",
         r"連線(?:失敗|逾時)|verbindung .{0,30}(?:fehlgeschlagen|abgelehnt|nicht m[oö]glich)",
+    ),
+)
+
+# Vaguer words, for codes that say nothing.
+VAGUE_TONGUES: Final = (
+    _text(
+        C.BUSY,
+        "their server is busy or broken",
+        r"vor[uü]e?bergehend|sp[aä]e?ter (?:erneut|noch ?mal|wieder)|erneut versuchen|temporairement|plus tard"
+        r"|temporalmente"
+        r"|m[aá]s tarde|temporariamente|mais tarde|temporaneamente|pi[uù]'? tardi|tijdelijk|tymczasow"
+        r"|p[oó][zź]niej|do[cč]asn"
+        r"|временн|позже|позднее|daha sonra|稍后|稍後|暂时|暫時|一時的|しばらく|잠시 후",
+    ),
+    _text(
+        C.REJECTED,
+        "they refuse it and do not say why",
+        _REFUSED,
     ),
 )

@@ -26,6 +26,7 @@ DEFERRALS: Final = frozenset(cause.value[1] for cause in Cause)
 # An IPv4 address with its brackets, and brackets and quotes emptied of the address that stood in them.
 _HOST: Final = re.compile(r"[\[(<]?(?<![\d.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)[\])>]?")
 _EMPTIED: Final = re.compile(r"\( ?\)|\[ ?\]|'[ ]?'|\" ?\"|^[ :]+")
+_JOINED: Final = re.compile(r"(?<=[A-Za-z])_(?=[A-Za-z])|(?<=^\d{3})_")  # mailbox_full, 550_user_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None
 
 def told(text: str) -> str:
     """The words of a refusal as the rows see them: `wording.words`, and of hosts' addresses only that they are "ip"."""
-    words = wording.words(_HOST.sub(" ip ", text[: wording.MAX_TEXT]))
+    words = wording.words(_HOST.sub(" ip ", _JOINED.sub(" ", text[: wording.MAX_TEXT])))
     return " ".join(_EMPTIED.sub(" ", words).split())
 
 

@@ -32,6 +32,7 @@ _AUTO: Final = re.compile(
     r"\b(?:out of (?:the )?office|auto(?:matic|mated|matisch\w*)?[- ]?(?:re(?:ply|sponse)|respon\w+|antwort)"
     r"|vacation|on (?:annual |sick )?(?:holiday|leave)|abwesen\w+|absen(?:ce|te)\b|fuera de la oficina"
     r"|r[ée]ponse automatique|respuesta autom[áa]tica|risposta automatica|resposta autom[áa]tica"
+    r"|automaa?t\w+ (?:odpowied|odpov|antwoord|svar|vastaus)|autosvar|otomatik yan[ıi]t"
     r"|away from (?:my )?(?:mail|e-?mail|office|desk)|no longer (?:with|works?))|автоответ|自動(?:応答|返信)|自动回复",
     re.IGNORECASE,
 )
