@@ -149,6 +149,9 @@ def test_an_operators_key_stops_any_scope_and_does_nothing_else(
     ("body", "code"),
     [
         ({"scope": "stream", "key": "no-such", "reason": "x"}, "not_found"),
+        ({"scope": "source", "key": "127.0.0.1", "reason": "x"}, "not_found"),
+        ({"scope": "source", "key": "fe80::1%eth0", "reason": "x"}, "not_found"),
+        ({"scope": "cluster", "key": "no-such", "reason": "x"}, "not_found"),
         ({"scope": "planet", "key": "earth", "reason": "x"}, "validation_failed"),
     ],
 )
