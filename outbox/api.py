@@ -267,7 +267,8 @@ api.add_router("", api_returns.router)
 
 def no_such_path(_request: HttpRequest) -> HttpResponse:
     """Whatever else is asked for under /v1."""
-    raise refused("not_found", "There is no such path; /v1/openapi.json lists them all.")
+    remedy = "Ask for a path that /v1/openapi.json lists, by a method it has there."
+    raise refused("not_found", "There is no such path; /v1/openapi.json lists them all.", remedy=(remedy,))
 
 
 def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:

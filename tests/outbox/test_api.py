@@ -621,12 +621,14 @@ def test_a_compressed_body_is_refused_not_unpacked(ada: Caller) -> None:
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/messages/a/b/c"])
 def test_an_unknown_path_is_a_problem_too(path: str) -> None:
-    refused(Client().get(path), "not_found")
+    problem = refused(Client().get(path), "not_found")
+    assert "path" in problem.remedy[0]
+    assert "/v1/openapi.json" in problem.remedy[0]
 
 
 def test_a_method_that_is_not_there_names_those_that_are() -> None:
     response = Client().put("/v1/messages")
-    refused(response, "not_found")
+    assert "/v1/openapi.json lists all paths and their methods" in refused(response, "not_found").remedy[0]
     assert response["Allow"] == "GET, POST"
 
 

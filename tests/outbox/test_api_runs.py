@@ -1,10 +1,11 @@
 """Runs and stopping oneself, over HTTP."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from outbox import ledger, sessions
+from outbox import ledger, runs, sessions
 from outbox.models import Agent, Delivery
 from reputation.models import OpenStop
 from tests import factories
@@ -41,6 +42,16 @@ def test_a_run_is_shown_with_everything_below_it(ada: Caller) -> None:
     ]
     below = ada("GET", "/v1/runs/grandchild").data
     assert (below["parent_run_id"], below["root_run_id"], below["counts"]) == ("child", "root", {"queued": 2})
+
+
+def test_a_run_that_would_be_too_deep_is_told_what_helps(ada: Caller) -> None:
+    names = [f"r{depth}" for depth in range(runs.MAX_DEPTH + 1)]
+    contexts = [{"run_id": name, "parent_run_id": above} for above, name in pairwise(names)]
+    ada.post(agent={"run_id": names[0]})
+    *fit, last = (ada.post(agent=context) for context in contexts)
+    assert {answer.status_code for answer in fit} == {202}
+    problem = refused(last, "run_parent_unknown")
+    assert problem.remedy == [runs.TOO_DEEP], "its parent is known: posting with it would not help"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs/root"), ("POST", "/v1/runs/root/cancel")])
