@@ -7,7 +7,8 @@ import pytest
 
 from outbox import ledger, runs, sessions
 from outbox.models import Agent, Delivery
-from reputation.models import OpenStop
+from reputation import killswitch
+from reputation.models import OpenStop, SendingDomain, SigningKey
 from tests import factories
 from tests.outbox.test_api import Caller, refused
 
@@ -182,9 +183,24 @@ def test_a_name_that_no_run_can_have_is_not_found(ada: Caller, path: str) -> Non
     refused(ada("POST", f"{path}/cancel"), "not_found")
 
 
+def test_who_cannot_send_is_told_why(ada: Caller) -> None:
+    domain = SendingDomain.objects.get()
+    SigningKey.objects.all().delete()
+    told = ada("GET", "/v1/whoami").data
+    assert (told["open"], told["stops"]) == (False, [])
+    assert "has no key to sign with" in told["why"]
+    domain.state = SendingDomain.State.ENROLLED
+    domain.save()
+    assert "has no sending domain that is verified" in ada("GET", "/v1/whoami").data["why"]
+    killswitch.trip("agents", who="rita", why="loops")
+    told = ada("GET", "/v1/whoami").data
+    assert (told["open"], told["why"]) == (False, "Sending is stopped for agents; see stops.")
+
+
 def test_a_stopped_run_shows_in_whoami_and_the_agent_stays_open(ada: Caller) -> None:
     family(ada)
     ada("POST", "/v1/stop", {"scope": "run", "run_id": "root", "reason": "I loop"})
     told = ada("GET", "/v1/whoami").data
     assert ([stop["scope"] for stop in told["stops"]], told["open"]) == (["run:ada/root"], True)
+    assert told["why"] is None
     refused(ada("POST", "/v1/stop", {"scope": "agent", "run_id": "root", "reason": "x"}), "validation_failed")
