@@ -1,6 +1,7 @@
 """The HTTP door, over a real database: what agents and their programmers can rely on."""
 
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -713,6 +714,8 @@ def _references(node: Any) -> Iterator[str]:
 
 def test_the_docs_are_browsable_on_a_phone() -> None:
     response = Client().get("/v1/docs")
+    [without_scripts] = re.findall(r"<noscript>.*</noscript>", response.content.decode())
+    assert 'href="/v1/openapi.json"' in without_scripts
     assert response.status_code == 200
     assert 'name="viewport"' in response.content.decode()
 
