@@ -64,9 +64,14 @@ class Proof:
 
     @property
     def knocking(self) -> list[ApiKey]:
-        """Keys that were used since the stop: what they posted was refused."""
+        """Keys that were used since the stop."""
         began = self.happening.first.at
         return [key for key in self.keys or () if key.last_used_at and key.last_used_at > began]
+
+    @property
+    def knocked_by(self) -> set[str]:
+        """Of what kinds the streams of those are: agents' posts are refused, transactional ones wait for the resume."""
+        return {key.agent.stream.kind for key in self.knocking if key.agent}
 
     @property
     def line(self) -> str:

@@ -5,7 +5,7 @@ Each endpoint is those five words and no more: ``door`` knows the first two and 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -41,6 +41,7 @@ from outbox.door import (
     nothing_of_request,
     visit_of,
 )  # fmt: skip
+from outbox.facts import Place
 from outbox.fields import BatchIn, MessageIn, NothingIn, PreflightIn
 from outbox.limits import Load, shown
 from outbox.models import Agent
@@ -245,6 +246,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
         for each in reopening.half_open()
         if each.scope in mine or each.scope.startswith(f"run:{caller.agent}/")
     ]
+    why = _why_closed(caller, place, [stop["scope"] for stop in stops if stop["scope"] in mine])
     return json_answer(
         {
             "agent": caller.agent,
@@ -254,7 +256,8 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "scopes": sorted(caller.scopes),
             "limits": Agent.objects.values(*LIMITS).get(pk=caller.agent_id),
             "budget": {} if caller.exempt else shown(budgets.read(caller.agent_id).of()),
-            "open": bool(place.domain and place.signed and not any(stop["scope"] in mine for stop in stops)),
+            "open": why is None,
+            "why": why,
             "stops": stops,
         }
     )
@@ -266,7 +269,8 @@ api.add_router("", api_returns.router)
 
 def no_such_path(_request: HttpRequest) -> HttpResponse:
     """Whatever else is asked for under /v1."""
-    raise refused("not_found", "There is no such path; /v1/openapi.json lists them all.")
+    remedy = "Ask for a path that /v1/openapi.json lists, by a method it has there."
+    raise refused("not_found", "There is no such path; /v1/openapi.json lists them all.", remedy=(remedy,))
 
 
 def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
@@ -284,6 +288,17 @@ def _accept(drafts: list[Any], request: HttpRequest) -> list[Answer]:
         ["" if a.replayed and not code else code for a, code in zip(answers, refusals, strict=True)],
     )
     return answers
+
+
+def _why_closed(caller: Caller, place: Place, closed: Sequence[str]) -> str | None:
+    """Why nothing of an agent's can leave now; None if it can."""
+    if closed:
+        return f"Sending is stopped for {closed[0]}; see stops."
+    if not place.domain:
+        return f"Stream {caller.stream} has no sending domain that is verified; a deliverability admin must finish it."
+    if not place.signed:
+        return f"{place.domain} has no key to sign with; a deliverability admin must finish it."
+    return None
 
 
 def _foreseen(asked: Any, request: HttpRequest) -> dict[str, Any]:

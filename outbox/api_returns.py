@@ -25,6 +25,7 @@ ENVELOPE_TO: Final = parameter(
     "The recipient of the envelope (RCPT TO), without angle brackets.",
     maxLength=320,
 ) | {"required": True}
+UNSIGNED: Final = "Sign the webhook as its service does, with the secret that this installation has for it."
 BODY: Final[dict[str, Any]] = {
     "required": True,
     "description": "One message (RFC 5322), as it came: a DSN, an abuse report, an unsubscribe mail. At most 1 MiB.",
@@ -80,7 +81,9 @@ def post_esp(request: HttpRequest, service: str) -> HttpResponse:
         told = esp.events(request, service, datetime.now(UTC))
     except esp.NotFromThere as error:
         logger.warning("a webhook was refused: %s", error)
-        raise refused("unauthenticated", "This is not signed as that service signs.") from None
+        raise refused(
+            "unauthenticated", "This is not signed as that service signs.", remedy=(UNSIGNED,)
+        ) from None
     except esp.Unreadable as error:
         logger.warning("a webhook could not be read: %s", error)
         raise refused("malformed_json", "This is nothing that the service documents.") from None

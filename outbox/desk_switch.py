@@ -205,6 +205,7 @@ def _page(
         "key": key,
         "aimed": scope,
         "error": error,
+        "anyway": bool(error and scope) and _is_there(scope),
         **_may(request),
     }
     shell = render_to_string(f"{FOLDER}/page.html", shown, request)
@@ -248,6 +249,14 @@ def _may(request: HttpRequest) -> dict[str, bool]:
 
 def _named(given: Any) -> str:
     return scopes.named(given.get("kind", ""), given.get("key", "").strip())
+
+
+def _is_there(scope: str) -> bool:
+    """Whether a scope that was refused by its name can be stopped all the same: lanes may hold an old name."""
+    try:
+        return bool(scopes.offered(scope))
+    except scopes.NoSuchScope:
+        return False
 
 
 def found_at(epoch: int) -> Happening:

@@ -38,7 +38,11 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else [] if value is None else value
+    if value is None:
+        return []
+    if not isinstance(value, str | list):
+        raise BadText("bad_value", "This must be a list of strings, or one string.")
+    return [value] if isinstance(value, str) else value
 
 
 def line(value: str, what: str, limit: int = MAX_LINE) -> str:
@@ -105,6 +109,22 @@ def _read(judge: Callable[[str], Any]) -> PlainValidator:
 
 # The simulated world of the demo accepts it.
 EXAMPLE: Final[dict[str, Any]] = {"to": ["ok@gmail.test"], "subject": "Hello", "text": "A first message."}
+
+
+# what pydantic found -> what may stand there, in JSON's words and not in Python's
+FORMS: Final = {
+    "model_type": "This must be an object.",
+    "dict_type": "This must be an object.",
+    "list_type": "This must be a list of objects.",
+    "string_type": "This must be a string.",
+    "bool_type": "This must be true or false.",
+    "int_type": "This must be a whole number.",
+    "literal_error": "This must be {expected}.",
+    "string_pattern_mismatch": "This must match the pattern {pattern}.",
+    "string_too_short": "This must not be empty.",
+    "greater_than_equal": "This must be at least {ge}.",
+    "less_than_equal": "This must be at most {le}.",
+}
 
 
 class _Strict(BaseModel):

@@ -49,6 +49,10 @@ def check_header(name: str, value: str) -> None:
     if len(name) > MAX_NAME:
         raise BadText("too_long", f"A header name is longer than {MAX_NAME} characters.")
     check_text(name, "A header name")
+    if not name:
+        raise BadText(
+            "header_not_allowed", "A header name is empty; X-*, In-Reply-To and References can be set."
+        )
     check_text(value, f"The header {name}")
     lower = name.lower()
     if lower in _MESSAGE_IDS:

@@ -157,7 +157,7 @@ def of_scope(scope: str) -> list[ApiKey]:
     agents = agents_of(scope)
     if agents is None:
         return []
-    found = ApiKey.objects.filter(agent__in=agents).select_related("agent").defer("secret_hash")
+    found = ApiKey.objects.filter(agent__in=agents).select_related("agent__stream").defer("secret_hash")
     used = F("last_used_at").desc(nulls_last=True)
     return list(found.order_by(F("revoked_at").desc(nulls_first=True), used, "pk")[:KEYS_SHOWN])
 

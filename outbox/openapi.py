@@ -320,6 +320,7 @@ class Whoami(_Out):
     limits: dict[str, int]
     budget: Budgets
     open: bool
+    why: str | None = Field(description="Why it is not open; null while it is.")
     stops: list[Stop]
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
-from outbox import outgoing, senders
+from outbox import outgoing, scopes, senders
 from outbox.models import Drill
 from outbox.outgoing import Effect, Flow, Share
 from reputation import evidence, killswitch, reopening, sql, switchlog
@@ -106,13 +106,15 @@ def _out(seen: Seen) -> Context:
     flow = seen.flow()
     streams = _with_quiet(flow.streams)
     groups = {"Streams": streams, "Agents": flow.agents[:SCOPES], "Providers": flow.providers[:SCOPES]}
-    if seen.aimed:
-        groups = {"Asked for": (Share(seen.aimed, 0),), **groups}
+    asked, nosuch = _asked_for(seen.aimed)
+    if asked:
+        groups = {"Asked for": asked, **groups}
     shares = [share for group in groups.values() for share in group]
     effects = glance(lambda: outgoing.effects([share.scope for share in shares]), "effects") or {}
     stops = {stop.scope: stop for stop in killswitch.open_stops()}
     return {
         "flow": flow,
+        "nosuch": nosuch,
         "bars": bars(flow.buckets),
         "groups": {
             title: [
@@ -124,6 +126,14 @@ def _out(seen: Seen) -> Context:
         },
         "more": max(len(flow.agents) - SCOPES, 0),
     }
+
+
+def _asked_for(aimed: str) -> tuple[tuple[Share, ...], str]:
+    """What somebody asked about, or why there is no such thing: then nothing of it can be stopped."""
+    try:
+        return ((Share(scopes.offered(aimed), 0),), "") if aimed else ((), "")
+    except (killswitch.UnknownScope, scopes.NoSuchScope) as error:
+        return (), str(error)
 
 
 def _senders(seen: Seen) -> Context:

@@ -22,6 +22,7 @@ from outbox import ids
 from outbox.addresses import BadText, Mailbox
 from outbox.compose import Attachment, text_from_html
 from outbox.fields import (
+    FORMS,
     MAX_BATCH,
     MAX_HEADERS,
     MAX_LINE,
@@ -152,13 +153,15 @@ def parse_batch(data: Any, *, now: datetime) -> list[Draft | Problem]:
     Raises:
         Refused: validation_failed, if the batch itself is not one.
     """
-    if not isinstance(data, dict) or not isinstance(data.get("messages"), list):
+    if not isinstance(data, dict) or data.get("messages") is None:
         raise _invalid([Violation("/messages", "missing", 'A batch is {"messages": [...]}.')])
     if unknown := [name for name in data if name != "messages"]:
         raise _invalid(
             [Violation(_pointer([name]), "unknown_field", "There is no such field.") for name in unknown]
         )
     items = data["messages"]
+    if not isinstance(items, list):
+        raise _invalid([Violation("/messages", "bad_value", "This must be a list of messages.")])
     if not items:
         raise _invalid([Violation("/messages", "missing", "A batch holds at least one message.")])
     if len(items) > MAX_BATCH:
@@ -289,8 +292,8 @@ def _meaning(error: ErrorDetails) -> tuple[str, str]:
             return "missing", "This field is required."
         case "too_long":
             return "too_many", f"At most {context['max_length']} are allowed."
-        case _:
-            return "bad_value", f"{error['msg']}."
+        case kind:
+            return "bad_value", FORMS.get(kind, "This cannot stand here.").format(**context)
 
 
 def _missing(data: Mapping[str, Any], at: str) -> list[Violation]:

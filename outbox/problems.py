@@ -53,8 +53,9 @@ CODES: Final[Mapping[str, Kind]] = {
     "unauthenticated": Kind(
         401,
         _N,
-        "No valid key",
-        "The request carried no key that we know. Unknown, mistyped and revoked keys get the same answer.",
+        "No valid key or signature",
+        "The request carried no key that we know, or, to a relay service's webhook, not that service's signature. "
+        "Unknown, mistyped and revoked keys get the same answer.",
         "Send `Authorization: Bearer ao_live_...` with a key that a person issued to you.",
     ),
     "key_expired": Kind(
@@ -83,7 +84,7 @@ CODES: Final[Mapping[str, Kind]] = {
         _N,
         "There is no such thing",
         "The name is unknown or belongs to somebody else; the two are never told apart.",
-        "Check the id and the key you use.",
+        "Check the name or id and the key you use; /v1/openapi.json lists all paths and their methods.",
     ),
     "not_cancellable": Kind(
         409,
@@ -123,15 +124,16 @@ CODES: Final[Mapping[str, Kind]] = {
     "validation_failed": Kind(
         422,
         _C,
-        "The message is not valid",
-        "`violations` lists what is wrong, each with a JSON pointer (RFC 6901) into the body you sent.",
+        "The request is not valid",
+        "`violations` lists what is wrong, each with a JSON pointer (RFC 6901) into what you sent.",
         "Correct every violation and send again.",
     ),
     "recipient_suppressed": Kind(
         422,
         _N,
-        "No recipient may be mailed",
-        "Every recipient is on the suppression list or was named twice, so nothing is left to send.",
+        "Recipients may not be mailed",
+        "Every recipient is on the suppression list, so nothing is left to send; with `all_or_nothing` one of them is "
+        "enough. `violations` names those who are.",
         "Do not write to these recipients again.",
     ),
     "run_parent_unknown": Kind(
@@ -139,7 +141,7 @@ CODES: Final[Mapping[str, Kind]] = {
         _C,
         "The parent run is not known",
         "`agent.parent_run_id` names a run that this agent has not opened, or the tree would be too deep.",
-        "Post with the parent run first, or leave the parent out.",
+        "Post a message in the parent run first, or leave the parent out.",
     ),
     "sender_not_in_lane": Kind(
         403,
@@ -179,10 +181,10 @@ CODES: Final[Mapping[str, Kind]] = {
     "run_budget_exhausted": Kind(
         403,
         _H,
-        "The run has nothing left",
+        "The run's budget does not cover this",
         "A run and all its descendants share one number of recipients, of their domains and of attachment bytes; "
-        "`scope` says which is spent. Waiting is no help.",
-        "Stop, and tell the person you work for that the run's budget is spent.",
+        "`scope` says which does not suffice. Waiting is no help.",
+        "Keep within `remaining`; if that is too little, stop and ask the person you work for for a larger budget.",
     ),
     "lane_not_ready": Kind(
         403,

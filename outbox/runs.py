@@ -12,6 +12,7 @@ from reputation import allowance, sql
 from reputation.killswitch import scope_of
 
 MAX_DEPTH: Final = 8
+TOO_DEEP: Final = "Post in the parent run itself, or name a parent that is less deep."
 
 # A concurrent first sight wins or loses on the unique name; both then read the same row.
 OPEN_RUN: Final[LiteralString] = """
@@ -58,7 +59,7 @@ def check_parent(draft: Draft, known: dict[str, KnownRun]) -> Problem | None:
             "run_parent_unknown", f"No run {wanted} of yours is known; post its own message first."
         )
     if len(parent.lineage) >= MAX_DEPTH:
-        return Problem("run_parent_unknown", f"Runs nest at most {MAX_DEPTH} deep.")
+        return Problem("run_parent_unknown", f"Runs nest at most {MAX_DEPTH} deep.", remedy=(TOO_DEEP,))
     return None
 
 

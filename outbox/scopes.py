@@ -1,9 +1,10 @@
 """The scopes that people name: spelled right, and naming something that is there.
 
-A stop of what does not exist would stop nothing and look like success. Kinds whose keys we cannot know beforehand (a
-recipient's domain, a source address, a cluster) are taken as they are.
+A stop of what does not exist would stop nothing and look like success. Only a recipient's domain, which nobody can know
+beforehand, is taken as it is. A cluster is there when a lane carries it, a source address when a lane or a route does.
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ def offered(scope: str) -> str:
     try:
         with transaction.atomic():
             sql.count(PATIENCE)
-            return spelled if Lane.objects.filter(scopes__contains=[spelled]).exists() else named(kind, key)
+            return spelled if _carried(spelled) else named(kind, key)
     except Error:
         return spelled
 
@@ -85,6 +86,10 @@ def named(kind: str, key: str) -> str:
         domain, _, provider = key.partition("/")
         _check("domain", domain)
         _check("provider", provider)
+    elif kind == "source":
+        return scope_of("source", _source(key))
+    elif kind == "cluster" and not _carried(scope):
+        raise NoSuchScope(f"There is no mail in a cluster {key!r}; stop its run or its agent.")
     elif kind in NAMES:
         _check(kind, key)
     return scope
@@ -103,6 +108,25 @@ def _only_run(key: str) -> str:
     if len(found) > 1:
         raise NoSuchScope(f"Several agents have a run {key}: name one of {_listed(found)}.")
     return found[0]
+
+
+def _carried(scope: str) -> bool:
+    return Lane.objects.filter(scopes__contains=[scope]).exists()
+
+
+def _source(key: str) -> str:
+    """An address that mail leaves from, as lanes spell it: a route's own, or one that lanes were opened with."""
+    try:
+        address = str(ipaddress.ip_address(key.replace("%", "?")))  # PostgreSQL knows no zones
+    except ValueError:
+        raise NoSuchScope(f"There is no source {key!r}: name an IP address.") from None
+    routes = Route.objects.exclude(source_address=None).order_by("source_address")
+    if found := routes.filter(source_address=address).values_list("source_address", flat=True).first():
+        return str(found)
+    if _carried(scope_of("source", address)):
+        return address
+    names = routes.values_list("source_address", flat=True).distinct()[: SHOWN + 1]
+    raise NoSuchScope(f"There is no source {key!r}; there are: {_listed([str(name) for name in names])}.")
 
 
 def _check(kind: str, key: str) -> None:

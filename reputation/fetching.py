@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import http.client
+import ipaddress
 import re
 import socket
 import ssl
@@ -370,11 +371,21 @@ def place_of(url: str, ways: Ways = PAGES) -> Place:
     name = (parts.hostname or "").removesuffix(".")
     if not _allowed(parts.scheme, port, ways):
         raise FetchFailed(f"only https to port {' or '.join(map(str, sorted(ways.ports)))} is followed")
+    if _is_address(name):
+        raise FetchFailed("an IP address is not followed: give a host's name, over https")
     known = _NAME.fullmatch(name) or (ways.loopback and name == LOCALHOST)
     if "@" in parts.netloc or parts.fragment or not known:
         raise FetchFailed("the URL does not name a host, and only that")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Place(name, target, port, parts.scheme == "http")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _allowed(scheme: str, port: int | None, ways: Ways) -> bool:

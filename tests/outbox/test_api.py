@@ -1,6 +1,7 @@
 """The HTTP door, over a real database: what agents and their programmers can rely on."""
 
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -637,12 +638,14 @@ def test_a_compressed_body_is_refused_not_unpacked(ada: Caller) -> None:
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/messages/a/b/c"])
 def test_an_unknown_path_is_a_problem_too(path: str) -> None:
-    refused(Client().get(path), "not_found")
+    problem = refused(Client().get(path), "not_found")
+    assert "path" in problem.remedy[0]
+    assert "/v1/openapi.json" in problem.remedy[0]
 
 
 def test_a_method_that_is_not_there_names_those_that_are() -> None:
     response = Client().put("/v1/messages")
-    refused(response, "not_found")
+    assert "/v1/openapi.json lists all paths and their methods" in refused(response, "not_found").remedy[0]
     assert response["Allow"] == "GET, POST"
 
 
@@ -727,6 +730,8 @@ def _references(node: Any) -> Iterator[str]:
 
 def test_the_docs_are_browsable_on_a_phone() -> None:
     response = Client().get("/v1/docs")
+    [without_scripts] = re.findall(r"<noscript>.*</noscript>", response.content.decode())
+    assert 'href="/v1/openapi.json"' in without_scripts
     assert response.status_code == 200
     assert 'name="viewport"' in response.content.decode()
 

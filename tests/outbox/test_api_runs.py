@@ -1,12 +1,14 @@
 """Runs and stopping oneself, over HTTP."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from outbox import ledger, sessions
+from outbox import ledger, runs, sessions
 from outbox.models import Agent, Delivery
-from reputation.models import OpenStop
+from reputation import killswitch
+from reputation.models import OpenStop, SendingDomain, SigningKey
 from tests import factories
 from tests.outbox.test_api import Caller, refused
 
@@ -41,6 +43,16 @@ def test_a_run_is_shown_with_everything_below_it(ada: Caller) -> None:
     ]
     below = ada("GET", "/v1/runs/grandchild").data
     assert (below["parent_run_id"], below["root_run_id"], below["counts"]) == ("child", "root", {"queued": 2})
+
+
+def test_a_run_that_would_be_too_deep_is_told_what_helps(ada: Caller) -> None:
+    names = [f"r{depth}" for depth in range(runs.MAX_DEPTH + 1)]
+    contexts = [{"run_id": name, "parent_run_id": above} for above, name in pairwise(names)]
+    ada.post(agent={"run_id": names[0]})
+    *fit, last = (ada.post(agent=context) for context in contexts)
+    assert {answer.status_code for answer in fit} == {202}
+    problem = refused(last, "run_parent_unknown")
+    assert problem.remedy == [runs.TOO_DEEP], "its parent is known: posting with it would not help"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs/root"), ("POST", "/v1/runs/root/cancel")])
@@ -149,6 +161,9 @@ def test_an_operators_key_stops_any_scope_and_does_nothing_else(
     ("body", "code"),
     [
         ({"scope": "stream", "key": "no-such", "reason": "x"}, "not_found"),
+        ({"scope": "source", "key": "127.0.0.1", "reason": "x"}, "not_found"),
+        ({"scope": "source", "key": "fe80::1%eth0", "reason": "x"}, "not_found"),
+        ({"scope": "cluster", "key": "no-such", "reason": "x"}, "not_found"),
         ({"scope": "planet", "key": "earth", "reason": "x"}, "validation_failed"),
     ],
 )
@@ -168,9 +183,24 @@ def test_a_name_that_no_run_can_have_is_not_found(ada: Caller, path: str) -> Non
     refused(ada("POST", f"{path}/cancel"), "not_found")
 
 
+def test_who_cannot_send_is_told_why(ada: Caller) -> None:
+    domain = SendingDomain.objects.get()
+    SigningKey.objects.all().delete()
+    told = ada("GET", "/v1/whoami").data
+    assert (told["open"], told["stops"]) == (False, [])
+    assert "has no key to sign with" in told["why"]
+    domain.state = SendingDomain.State.ENROLLED
+    domain.save()
+    assert "has no sending domain that is verified" in ada("GET", "/v1/whoami").data["why"]
+    killswitch.trip("agents", who="rita", why="loops")
+    told = ada("GET", "/v1/whoami").data
+    assert (told["open"], told["why"]) == (False, "Sending is stopped for agents; see stops.")
+
+
 def test_a_stopped_run_shows_in_whoami_and_the_agent_stays_open(ada: Caller) -> None:
     family(ada)
     ada("POST", "/v1/stop", {"scope": "run", "run_id": "root", "reason": "I loop"})
     told = ada("GET", "/v1/whoami").data
     assert ([stop["scope"] for stop in told["stops"]], told["open"]) == (["run:ada/root"], True)
+    assert told["why"] is None
     refused(ada("POST", "/v1/stop", {"scope": "agent", "run_id": "root", "reason": "x"}), "validation_failed")

@@ -333,6 +333,12 @@ def test_a_service_nobody_knows_is_refused(one: UUID) -> None:
     assert send("acme", bounce("postmark", one)) == 401
 
 
+def test_who_did_not_sign_is_told_of_signatures_and_not_of_keys(live_db: Any) -> None:
+    (remedy,) = Client().post("/v1/returns/esp/postmark/", b"{}", "application/json").json()["remedy"]
+    assert remedy.startswith("Sign the webhook")
+    assert "Bearer" not in remedy
+
+
 def test_every_service_that_a_route_can_name_is_tried_here() -> None:
     assert set(esp.SERVICES) - set(POSTS) == {"unisender_go"}, (
         "its signature covers a form that its page does not show"

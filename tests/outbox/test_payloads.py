@@ -19,6 +19,7 @@ from outbox.payloads import (
     parse_batch,
     parse_draft,
     parse_json,
+    parse_preflight,
 )
 from outbox.problems import VIOLATIONS, Problem, Refused
 
@@ -477,6 +478,53 @@ JSON = st.recursive(
 def test_whatever_json_is_posted_is_a_draft_or_a_refusal(fields: dict[str, Any]) -> None:
     [found] = parse_batch({"messages": [POST | fields]}, now=NOW)
     assert isinstance(found, Draft) or found.code == "validation_failed"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail"),
+    [
+        ("agent", "x", "This must be an object."),
+        ("attachments", ["x"], "This must be an object."),
+        ("tags", ["x"], "This must be an object."),
+        ("tags", {"kind": "support"}, "This must be a list of objects."),
+        ("headers", [], "This must be an object."),
+        ("to", 5, "This must be a list of strings, or one string."),
+        ("reply_to", {"a": "b"}, "This must be a list of strings, or one string."),
+        ("subject", 5, "This must be a string."),
+        ("all_or_nothing", "yes", "This must be true or false."),
+        ("priority", "urgent", "This must be 'low', 'normal' or 'high'."),
+        ("agent", {"run_id": "a b"}, r"This must match the pattern ^[A-Za-z0-9._:\-]{1,128}$."),
+        (
+            "headers",
+            {"": "x"},
+            "A header name is empty; X-*, In-Reply-To and References can be set.",
+        ),
+    ],
+)
+def test_what_may_stand_there_is_said_in_words_of_json(field: str, value: Any, detail: str) -> None:
+    [violation] = refusal(POST | {field: value}).violations
+    assert violation.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("recipients", "detail"),
+    [
+        ("5", "This must be a whole number."),
+        (0, "This must be at least 1."),
+        (10**9, "This must be at most 100000000."),
+    ],
+)
+def test_the_size_of_a_plan_is_a_number_within_bounds(recipients: Any, detail: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_preflight({"recipients": recipients}, now=NOW)
+    assert [each.detail for each in caught.value.problem.violations] == [detail]
+
+
+def test_messages_that_are_no_list_are_not_missing() -> None:
+    with pytest.raises(Refused) as caught:
+        parse_batch({"messages": {}}, now=NOW)
+    [violation] = caught.value.problem.violations
+    assert (violation.pointer, violation.code) == ("/messages", "bad_value")
 
 
 # -- batches -------------------------------------------------------------------------------------------------

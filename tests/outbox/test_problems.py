@@ -71,6 +71,18 @@ def test_violations_and_next_steps_are_written_out() -> None:
     assert body["violations"] == [{"pointer": "/to/0", "code": "bad_address", "detail": "No."}]
 
 
+@pytest.mark.parametrize(
+    ("code", "untrue"),
+    [
+        ("run_budget_exhausted", "nothing left"),  # of two that are left, three were wanted
+        ("validation_failed", "message"),  # of a stop, a budget, a query too
+        ("recipient_suppressed", "No recipient"),  # with all_or_nothing one is enough
+    ],
+)
+def test_a_title_is_true_of_all_that_its_code_refuses(code: str, untrue: str) -> None:
+    assert untrue not in CODES[code].title
+
+
 def test_a_code_that_is_not_on_the_list_cannot_be_said() -> None:
     with pytest.raises(KeyError):
         Problem("quota_exceeded", "x")

@@ -8,8 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from outbox import scopes
-from outbox.models import Run
+from outbox.models import Lane, Run
 from reputation import killswitch, sql
+from reputation.models import Route
 from tests import factories
 from tests.pages.desk import posted
 
@@ -44,10 +45,30 @@ def test_what_is_there_can_be_named(kind: str, key: str, scope: str) -> None:
     assert scopes.named(kind, key) == scope
 
 
-@pytest.mark.parametrize("kind", ["stream", "agent", "domain", "route", "provider", "run"])
+@pytest.mark.parametrize(
+    "kind", ["stream", "agent", "domain", "route", "provider", "run", "source", "cluster"]
+)
 def test_what_is_not_there_is_refused_with_what_there_is(kind: str) -> None:
     with pytest.raises(scopes.NoSuchScope, match="There is no"):
         scopes.named(kind, "nosuch")
+
+
+def test_a_source_is_an_address_that_a_route_or_a_lane_has(ada: Any) -> None:
+    Route.objects.update(source_address="2001:db8::7")
+    assert scopes.named("source", "2001:DB8:0::7") == "source:2001:db8::7", "as lanes spell it"
+    with pytest.raises(scopes.NoSuchScope, match=r"there are: 2001:db8::7\.$"):
+        scopes.named("source", "192.0.2.99")
+    posted(ada, {"to": "grace@example.org"})
+    Route.objects.update(source_address=None)
+    assert scopes.named("source", "2001:db8::7") == "source:2001:db8::7", "mail still leaves from it"
+
+
+def test_a_cluster_is_there_if_a_lane_is_in_it(ada: Any) -> None:
+    posted(ada, {"to": "grace@example.org"})
+    Lane.objects.update(scopes=["all", "cluster:c-1"])
+    assert scopes.named("cluster", "c-1") == "cluster:c-1"
+    with pytest.raises(scopes.NoSuchScope, match="no mail in a cluster 'c-2'"):
+        scopes.named("cluster", "c-2")
 
 
 def test_many_names_are_not_all_shown_and_a_provider_is_shown_once(ada: Any) -> None:
@@ -104,8 +125,12 @@ def test_a_mistyped_trip_stops_nothing_and_says_so() -> None:
     with pytest.raises(CommandError, match="Nothing was stopped"):
         call_command("trip", "stream", "agent-support")
     assert killswitch.open_stops() == []
+    with pytest.raises(CommandError, match="Nothing was stopped"):
+        call_command("trip", "source", "127.0.0.99")
+    assert killswitch.open_stops() == []
     call_command("trip", "stream", "to-come", "--anyway", stdout=StringIO())
-    assert [stop.scope for stop in killswitch.open_stops()] == ["stream:to-come"]
+    call_command("trip", "cluster", "to-come", "--anyway", stdout=StringIO())
+    assert [stop.scope for stop in killswitch.open_stops()] == ["stream:to-come", "cluster:to-come"]
 
 
 def test_a_delivery_is_in_its_lanes_scopes_and_its_recipients_domains() -> None:

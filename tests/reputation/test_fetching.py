@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reputation.fetching import Answer, Fetcher, FetchFailed, Limits, place_of
+from reputation.fetching import Answer, Fetcher, FetchFailed, Limits, Ways, place_of
 from tests.authority import Authority
 from tests.outbox.scripted import on_both_loops
 
@@ -302,6 +302,15 @@ REFUSED = [
 def test_a_url_that_could_lead_elsewhere_is_refused(url: str) -> None:
     with pytest.raises(FetchFailed):
         place_of(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://10.0.0.1/in", "https://[::1]/in", "https://[::ffff:127.0.0.1]/", "http://127.0.0.1:9799/in"],
+)
+def test_an_address_is_refused_as_an_address(url: str) -> None:
+    with pytest.raises(FetchFailed, match="an IP address is not followed: give a host's name, over https"):
+        place_of(url, Ways(loopback=True))
 
 
 TAKEN = [

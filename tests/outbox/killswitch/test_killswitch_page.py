@@ -186,6 +186,26 @@ def test_what_would_be_caught_can_be_asked_first(rita: Client, ada: Agent) -> No
     assert "1 queued" in told
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"), [("cluster", "nosuch"), ("source", "192.0.2.99"), ("agent", "nosuch"), ("run", "nosuch")]
+)
+def test_what_does_not_exist_is_said_and_not_offered(rita: Client, ada: Agent, kind: str, key: str) -> None:
+    for told in (
+        shown(rita.get(PAGE, {"kind": kind, "key": key})),
+        shown(rita.post("/killswitch/stop/", {"kind": kind, "key": key}), 422),
+    ):
+        assert "There is no" in told
+        assert f'value="{kind}:{key}"' not in told
+    assert killswitch.open_stops() == []
+
+
+def test_an_old_name_that_lanes_still_hold_is_offered(rita: Client, ada: Agent) -> None:
+    posted(ada, {})
+    Agent.objects.update(name="lovelace")
+    told = shown(rita.post("/killswitch/stop/", {"kind": "agent", "key": "ada"}), 422)
+    assert "Stop agent:ada all the same" in told
+
+
 def test_stopping_again_leads_to_the_first_stop(rita: Client, omar: Client) -> None:
     first, second = stopped(rita, "agents"), stopped(omar, "agents")
     told = shown(omar.get(f"/killswitch/{second}/"))

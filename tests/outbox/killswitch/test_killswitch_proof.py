@@ -123,6 +123,28 @@ def test_keys_are_revoked_beside_the_stop(rita: Client, ada: Agent) -> None:
     assert LogEntry.objects.get().user.username == "rita"
 
 
+REFUSED, TAKEN = (
+    "What agent streams post in it is refused",
+    "What transactional streams post in it is still taken",
+)
+
+
+@pytest.mark.parametrize(
+    ("scope", "refused", "taken"),
+    [("agent:ada", True, False), ("stream:receipts", False, True), ("all", True, True)],
+)
+def test_what_becomes_of_posts_after_a_stop_is_said_of_its_streams(
+    rita: Client, ada: Agent, scope: str, refused: bool, taken: bool
+) -> None:
+    receipts = factories.stream("receipts", "mail.acme.test", kind="transactional")
+    texts = [factories.key(agent) for agent in (ada, factories.agent("robot", stream=receipts))]
+    epoch = killswitch.trip(scope, who="rita", why="").epoch
+    for text in texts:
+        keys.authenticate(f"Bearer {text}")
+    told = shown(rita.get(f"/killswitch/{epoch}/"))
+    assert (REFUSED in told, TAKEN in told) == (refused, taken)
+
+
 def test_a_wide_stop_lists_the_keys_that_were_used_last(rita: Client, ada: Agent) -> None:
     keys.authenticate(f"Bearer {factories.key(ada, name='loud')}")
     factories.key(ada, name="silent")
