@@ -41,6 +41,8 @@ def measured(_stand: Stand) -> Iterator[Line]:
 
 def _recall(letters: Sequence[Letter]) -> Iterator[Line]:
     """Of copies; and of pairs with nothing but their paper in common."""
+    from outbox.fingerprints import repeats
+
     sketches = _sketches(letters)
     raw = _pairs([each.raw for each in letters])
     near = [pair for pair, share in raw.items() if share >= COPIES_OF]
@@ -48,7 +50,8 @@ def _recall(letters: Sequence[Letter]) -> Iterator[Line]:
     found = {pair for pair in near if _alike(sketches, pair)}
     true = set(near) - set(paper)
     share = len(found & true) / len(true)
-    more = {"with_pairs_of_shared_paper": len(found) / len(near)}
+    repeated = sum(repeats(sketches[a], sketches[b]) for a, b in true) / len(true)
+    more = {"with_pairs_of_shared_paper": len(found) / len(near), "as_repeats_to_a_person": repeated}
     yield Line("dedupe_recall", share, "of pairs", len(true), target=">= 0.98", met=share >= 0.98, more=more)
     yield Line(
         "dedupe_shared_paper_taken_for_copies", len(found & set(paper)) / len(paper), "of pairs", len(paper)
@@ -87,16 +90,21 @@ def _dressed(group: str, letters: Sequence[Letter]) -> Iterator[Line]:
 def _recognised(
     measure: str, rng: random.Random, chosen: Sequence[tuple[str, str]], tricks: Collection[str]
 ) -> Line:
-    from outbox.fingerprints import alike, print_of
+    from outbox.fingerprints import alike, print_of, repeats
 
-    to_original = to_copy = 0
+    to_original = to_copy = normal = told_again = 0
     for subject, text in chosen:
         pair = [copies.copy(rng, subject, text, tricks) for _ in range(2)]
         first, second = (print_of(each.subject, each.text, None, each.names).sketch for each in pair)
-        to_original += alike(print_of(subject, text, None).sketch, first) > 0
+        original = print_of(subject, text, None)
+        to_original += alike(original.sketch, first) > 0
         to_copy += alike(first, second) > 0
+        if original.words >= WORDS[0]:
+            normal += 1
+            told_again += repeats(original.sketch, first) and repeats(first, second)
     share = min(to_original, to_copy) / len(chosen)
     more = {"against_the_original": to_original / len(chosen), "against_a_copy": to_copy / len(chosen)}
+    more |= {"as_repeats_to_a_person": told_again / normal, "of_normal_length": normal}
     return Line(measure, share, "of copies", len(chosen), target=">= 0.97", met=share >= 0.97, more=more)
 
 

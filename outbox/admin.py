@@ -1,13 +1,15 @@
 """Agents and their keys, for the people who run them; what the ledger wrote is in ``records``.
 
 Guarantees: a key's text is shown once, in the answer to the POST that issued it, and neither it nor its hash
-at any other time; an agent's name never changes, since scopes are made of it, and no agent is deleted.
+at any other time; a day's limit that is set at noon counts the morning;
+an agent's name never changes, since scopes are made of it, and no agent is deleted.
 """
 
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,6 +24,7 @@ from outbox import (
     admin_policies,
     admin_webhooks,
     arrivals,
+    budgets,
     keys,
     records,
     uncertain,
@@ -30,6 +33,8 @@ from outbox import (
 from outbox.forms import IssueKeyForm
 from outbox.models import Agent, ApiKey, Organisation
 from outbox.telling import link
+from reputation.admin import StreamAdmin
+from reputation.models import Stream
 from reputation.viewing import FixedOnce, ReadOnly, ReadOnlyInline, clock, confirm, stamp
 
 # importing them registers their pages
@@ -134,6 +139,30 @@ class OrganisationAdmin(FixedOnce):
 
     def has_add_permission(self, request: HttpRequest, _row: Any = None) -> bool:
         return super().has_add_permission(request) and not Organisation.objects.exists()
+
+    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if _is_new(obj.recipients_per_day, form):
+                budgets.begin(None)
+
+
+admin.site.unregister(Stream)
+
+
+@admin.register(Stream)
+class LimitedStreamAdmin(StreamAdmin):
+    """A stream's page, where a limit that is new counts what was accepted today."""
+
+    def save_model(self, request: HttpRequest, obj: Stream, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if _is_new(obj.recipients_per_day, form):
+                budgets.begin(obj.pk)
+
+
+def _is_new(limit: int | None, form: Any) -> bool:
+    return limit is not None and form.initial.get("recipients_per_day") is None
 
 
 @admin.register(ApiKey)

@@ -3,9 +3,10 @@
 Counted as accepted, in PostgreSQL, by guarded statements: whoever comes second finds it spent. The judgement reads what
 is left without a lock; ``spend`` charges it as the last thing of the accepting transaction, so that counters are held
 for a moment only, in the order of their kinds and keys, those that all agents share at the very end; a limit that is
-not set has no counter. What is refused by a reviewer, cancelled or lapses goes back to the windows that its message
-was charged to (``ao_refund``, in the ledger's moves), but for the domains of a run: a run that could swap those it has
-seen would try them all. New keys of an agent, and new names below a run, share what there is.
+not set has no counter, and one that is set begins its counter with what the window has seen (``begin``).
+What is refused by a reviewer, cancelled or lapses goes back to the windows that its message was charged to
+(``ao_refund``, in the ledger's moves), but for the domains of a run: a run that could swap those it has seen would
+try them all. New keys of an agent, and new names below a run, share what there is.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,6 +91,20 @@ SELECT 'run', key, timestamptz '1970-01-01 00:00+00', (
     JOIN outbox_delivery AS d ON d.id > m.id AND d.id <= (left(m.id::text, 33) || 'fff')::uuid
     WHERE d.status NOT IN ('cancelled', 'refused') AND d.code <> 'approval_lapsed')
 FROM lowered ON CONFLICT (kind, key, opens_at) DO NOTHING
+"""
+
+# An exempt agent's mail has no charges. Of a limit that was there before, the same day, the counter may know more than
+# what is left of its messages, or less than was accepted meanwhile.
+BEGIN: Final[LiteralString] = """
+INSERT INTO outbox_budget AS b (kind, key, opens_at, used)
+SELECT %(kind)s, %(key)s, day.opens_at, (
+    SELECT count(*) FROM outbox_message AS m JOIN reputation_stream AS s ON s.id = m.stream_id
+    JOIN outbox_delivery AS d ON d.id > m.id AND d.id <= (left(m.id::text, 33) || 'fff')::uuid
+    WHERE m.id >= ao_uuid_floor(day.opens_at) AND m.charged IS NOT NULL
+      AND CASE WHEN %(stream)s::bigint IS NULL THEN s.kind <> 'transactional' ELSE s.id = %(stream)s END
+      AND d.status NOT IN ('cancelled', 'refused') AND d.code <> 'approval_lapsed')
+FROM (SELECT date_trunc('day', ao_now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS opens_at) AS day
+ON CONFLICT (kind, key, opens_at) DO UPDATE SET used = greatest(b.used, excluded.used)
 """
 
 FORGET: Final[LiteralString] = """
@@ -233,6 +248,15 @@ def lower(run_id: int, recipients: int) -> None:
         sql.count(LOCK_TREE, {"run": run_id})
         # a statement of its own, whose snapshot sees what the lock has waited for
         sql.count(LOWER, {"run": run_id, "recipients": recipients})
+
+
+def begin(stream_id: int | None) -> None:
+    """Count what was accepted today, of a stream or (None) of all but transactional ones, where no limit was.
+
+    In the transaction that saves the limit. What is being accepted at that moment, judged without a limit, is above it.
+    """
+    kind, key = (Kind.ORGANISATION_DAY, "") if stream_id is None else (Kind.STREAM_DAY, str(stream_id))
+    sql.count(BEGIN, {"kind": str(kind), "key": key, "stream": stream_id})
 
 
 def forget() -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from outbox import links
 from outbox.compose import Attachment
 from outbox.payloads import Draft
+from outbox.plaintext import text_from_html
 
 MANY_LINKS: Final = 100
 
@@ -138,7 +139,8 @@ def placeholder(draft: Draft) -> str | None:
 
 def oddity(draft: Draft) -> str | None:
     """What nobody would see, or what makes it look like something that it is not."""
-    if any(_INVISIBLE.search(text) for text in (draft.subject, *(each.name for each in draft.recipients))):
+    senders = (*filter(None, [draft.sender]), *draft.reply_to)
+    if any(map(_INVISIBLE.search, (draft.subject, *(each.name for each in (*senders, *draft.recipients))))):
         return "its subject or a name holds invisible characters"
     if draft.subject[:3].lower() == "re:" and not any(
         name.lower() == "in-reply-to" for name, _ in draft.headers
@@ -154,7 +156,10 @@ def oddity(draft: Draft) -> str | None:
 
 def secret(draft: Draft) -> str | None:
     """Which kind of secret its words hold."""
-    for part in (*_written(draft), *(value for _, value in draft.headers)):
+    shown = (
+        text_from_html(draft.html[: links.READ]) if draft.html else ""
+    )  # tags split a word that a reader sees whole
+    for part in (*_written(draft), shown, *(value for _, value in draft.headers)):
         visible = part if part.isascii() else _INVISIBLE.sub("", part)
         for marks, pattern, words in _SECRETS:
             if any(mark in visible for mark in marks) and pattern.search(visible):

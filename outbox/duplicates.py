@@ -1,7 +1,8 @@
 """Who was sent the same before, and how many people are: the index of prints, across runs, keys and agents.
 
 Two questions are asked of it in the accepting transaction. Was this *person* sent something near-identical within the
-window: by comparing the newest prints of that person, whose address is kept as a keyed hash. How many *people* get like
+window: by comparing the newest prints of that person, whose address is kept as a keyed hash; of a very short message
+only the same words are a repeat. How many *people* get like
 content: by the cluster whose first message it resembles, found through the triples of words (bands) that the two share.
 
 Guarantees: the cost does not grow with what is stored, since each look-up is a few steps down an index and what it may
@@ -23,7 +24,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from outbox import ids
-from outbox.fingerprints import BLANK, NOTHING, Earlier, Likeness, Print, alike, print_of
+from outbox.fingerprints import BLANK, NOTHING, Earlier, Likeness, Print, alike, print_of, repeats
 from outbox.keys import Caller
 from outbox.payloads import Draft
 from outbox.print_statements import (
@@ -203,7 +204,7 @@ class Likenesses:
         found = [
             past
             for past in self._found.past.get(person, ())
-            if past.enclosed == own.enclosed and alike(past.sketch, own.sketch)
+            if past.enclosed == own.enclosed and repeats(past.sketch, own.sketch)
         ]
         newest = next((past for past in found if past.message_id), None)
         if newest is None:

@@ -37,6 +37,9 @@ ALIKE_SHORT: Final = 0.55
 HELD: Final = 0.4
 TELLING: Final = 3  # bins: what a few own words have in common with a long thread is chance
 SHORT: Final = (24, 64)  # bins taken by either: short up to here, and long from there on
+WORD_FOR_WORD: Final = (
+    32  # bins taken by either: about twenty words, among which one may turn the meaning round
+)
 
 _BITS: Final = (1 << 64) - 1
 _ODD: Final = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # golden ratio; xxHash's primes
@@ -129,6 +132,16 @@ def alike(one: bytes, other: bytes) -> float:
         return 0.0
     share = _agreed(one[-BINS:], other[-BINS:])
     return share if share and _holds(one, other) and _holds(other, one) else 0.0
+
+
+def repeats(one: bytes, other: bytes) -> bool:
+    """Whether one says to a person again what the other said.
+
+    What is alike does; of very short messages only the same words: "confirmed" is no copy of "cancelled", and whoever
+    got one has to be told the other, whatever thread stands below both.
+    """
+    share, taken = _compared(one[:BINS], other[:BINS])
+    return share == 1.0 if taken <= WORD_FOR_WORD else alike(one, other) > 0
 
 
 def similarity(one: bytes, other: bytes) -> float:

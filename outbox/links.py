@@ -30,6 +30,16 @@ _UNSEEN: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTED_STYLE: Final = re.compile(r"""style\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
+_WHITE: Final = r"#fff(?:fff)?(?![0-9a-f])|white\b|rgba?\(\s*+255\s*+,\s*+255\s*+,\s*+255\b"
+_WHITE_TEXT: Final = re.compile(rf"(?<![\w-])color\s*+:\s*+(?:{_WHITE})", re.IGNORECASE)
+_BACKGROUND: Final = re.compile(
+    r"""(?<![\w-])(?:background(?:-color|-image)?|bgcolor)\s*+[:=]\s*+["']?([^;"'<>}]{0,200}+)""",
+    re.IGNORECASE,
+)
+_AS_PAPER: Final = re.compile(
+    r"(?:#fff(?:fff)?|white|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\)|transparent|none|inherit|initial|unset)?\s*(?:!important)?\s*",
+    re.IGNORECASE,
+)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"(?:https?:)?[/\\]{2,}([^/\\?#]*+)", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"')\]]{1,2000}+", re.IGNORECASE)
@@ -105,7 +115,7 @@ def lie(link: Link) -> str | None:
 def _read_html(html: str) -> Reading:
     links: list[Link] = []
     active: str | None = "import of a style sheet" if _imports(html) else None
-    hidden = False
+    hidden = white = False
     url: str | None = None
     words: list[str] = []
     for tag, text in pieces(html):
@@ -118,7 +128,8 @@ def _read_html(html: str) -> Reading:
             url, words = (_address(text) if tag == "a" else None), []
         active = active or _acts(tag, text)
         hidden = hidden or tag in ("template", "noscript", "textarea") or _unseen(text)
-    return Reading(tuple(links), active, hidden)
+        white = white or _styled(_WHITE_TEXT, text)
+    return Reading(tuple(links), active, hidden or (white and _on_paper(html)))
 
 
 def _imports(html: str) -> bool:
@@ -156,9 +167,17 @@ def _without_values(attributes: str) -> str:
 def _unseen(attributes: str) -> bool:
     if _UNSEEN.search(_without_values(attributes)):
         return True
-    return any(
-        _UNSEEN.search(match[1] or match[2] or match[3] or "") for match in _QUOTED_STYLE.finditer(attributes)
-    )
+    return _styled(_UNSEEN, attributes)
+
+
+def _styled(pattern: re.Pattern[str], attributes: str) -> bool:
+    styles = _QUOTED_STYLE.finditer(attributes)
+    return any(pattern.search(match[1] or match[2] or match[3] or "") for match in styles)
+
+
+def _on_paper(html: str) -> bool:
+    """Whether nothing has a background but white: where something has, white words may stand on it."""
+    return all(_AS_PAPER.fullmatch(match[1].strip()) for match in _BACKGROUND.finditer(html))
 
 
 def _host(authority: str) -> str | None:

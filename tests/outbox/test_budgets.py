@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 from django.db import connection, transaction
+from django.urls import reverse
 
 from outbox import budgets, intake, ledger, runs, sessions
 from outbox.limits import Load
@@ -18,6 +19,7 @@ from reputation.models import Stream
 from tests import factories
 from tests.clocks import shifted
 from tests.outbox.test_api import Caller, refused
+from tests.pages.desk import root
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -281,6 +283,45 @@ def test_a_limit_that_is_not_set_has_no_counter(ada: Caller) -> None:
     ada.post(agent={"run_id": "r", "on_behalf_of": "user:grace"})
     kinds = set(Budget.objects.values_list("kind", flat=True))
     assert kinds == {"run", "run_domains", "agent_hour", "agent_day", "root_runs"}
+
+
+def test_a_limit_set_at_noon_counts_the_morning(ada: Caller, live_db: Any) -> None:
+    boss = root()
+
+    def set_to(row: Stream | Organisation, limit: str) -> None:
+        fields = {"resend_uncertain": "", "time_zone": "UTC", "opens_hour": "0", "closes_hour": "24"}
+        fields |= {
+            "sending_days": list("1234567"),
+            "recipients_per_principal": "",
+            "second_person_above": "200",
+        }
+        page = reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
+        answer = boss.post(page, fields | {"recipients_per_day": limit})
+        assert answer.status_code == 302, answer.content.decode()
+
+    stream, everybody = Stream.objects.get(), Organisation.objects.create()
+    resets = factories.stream("transactional", "accounts.acme.test", "transactional")
+    callers = {
+        name: Caller(factories.key(factories.agent(name, **given)))
+        for name, given in (("free", {}), ("auth", PRODUCT | {"stream": resets}))
+    }
+    with shifted(live_db, timedelta(days=-1)):
+        ada.post(to=people(2, "y"))
+    kept, dropped = (ada.post(to=people(count, name)).data["id"] for count, name in ((3, "p"), (2, "q")))
+    assert ada("POST", f"/v1/messages/{dropped}/cancel").status_code == 200
+    for caller in callers.values():
+        assert caller.post(to=people(4, "r")).status_code == 202
+    set_to(stream, "5")
+    set_to(everybody, "6")
+    assert (used("stream_day"), used("organisation_day")) == ([3], [3])
+    assert refused(ada.post(to=people(3, "s")), "stream_limit").used == 3
+    assert ada.post(to=people(2, "t")).status_code == 202
+    set_to(stream, "")  # what is accepted meanwhile counts, too
+    ada.post(to=["meanwhile@example.org"])
+    set_to(stream, "6")
+    refused(ada.post(to=["last@example.org"]), "stream_limit")
+    assert ada("POST", f"/v1/messages/{kept}/cancel").status_code == 200
+    assert used("stream_day") == [6], "what was not charged to it does not go back"
 
 
 def test_transactional_mail_is_not_held_up_by_what_others_used(ada: Caller) -> None:

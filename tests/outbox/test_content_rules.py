@@ -96,9 +96,20 @@ def test_secrets_by_their_marks(text: str, kind: str | None) -> None:
     assert content_rules.secret(draft(headers={"X-Note": text.replace("\u200b", "")})) == kind
 
 
+@pytest.mark.parametrize("within", ["<b></b>", "<!-- x -->", "&shy;", "&#8203;", "</span><span>"])
+def test_a_secret_is_seen_that_only_the_page_shows_whole(within: str) -> None:
+    html = f"<p>Your key: <span>AKIA{within}Z7QX4LWN2RTYB3KD</span></p>"
+    assert content_rules.secret(draft("See the page.", html=html)) == "an AWS access key"
+    assert content_rules.secret(draft("See the page.", html=html.replace(within, "</p><p>"))) is None
+
+
 @pytest.mark.parametrize(
     ("more", "odd"),
     [
+        ({"from": "Acme\u200b Billing <billing@agents.acme.test>"}, True),
+        ({"from": "Ac\u00adme <billing@agents.acme.test>"}, True),
+        ({"from": "Acme <billing@agents.acme.test>"}, False),
+        ({"reply_to": "Ac\ufeffme <billing@agents.acme.test>"}, True),
         ({"subject": "Pay\u200bPal"}, True),
         ({"to": "Gr\u00adace <grace@example.org>"}, True),
         ({"subject": "Re: your question"}, True),

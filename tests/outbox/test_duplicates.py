@@ -98,6 +98,22 @@ def test_another_person_and_another_text_are_no_repeat() -> None:
     assert not likeness(draft("grace@example.org", text=OTHER, subject="Magenta")).earlier
 
 
+def test_a_correction_may_follow_and_is_the_same_to_all() -> None:
+    """So few words are a person's news; to many people it is still one mailing."""
+    said = "Your appointment on 3 May at 10:00 is {}."
+    confirmed, cancelled = (
+        draft("grace@example.org", text=said.format(word), subject="Your appointment")
+        for word in ("confirmed", "cancelled")
+    )
+    sent(confirmed)
+    found = likeness(cancelled)
+    assert not found.earlier
+    assert found.cluster == likeness(confirmed).cluster
+    sent(cancelled)
+    assert likeness(confirmed).earlier
+    assert likeness(cancelled).earlier
+
+
 def test_of_several_recipients_those_are_named_who_had_it() -> None:
     sent(draft("grace@example.org", "ada@example.org"))
     found = likeness(draft("bob@example.org", "ada@example.org"))

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 
-from outbox.fingerprints import BINS, BLANK, Print, alike, is_one_time_code, print_of, similarity
+from outbox.fingerprints import BINS, BLANK, Print, alike, is_one_time_code, print_of, repeats, similarity
 from outbox.ownwords import words_of
 
 SUBJECT = "Your second warehouse"
@@ -176,6 +176,41 @@ def test_short_messages_that_differ_in_a_number_are_two() -> None:
     first, second = (printed(f"Invoice {n} for March is ready.", subject="Invoice") for n in (4711, 4712))
     assert not same(first, second)
     assert same(first, printed("INVOICE 4711 for March is ready!", subject="Invoice"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "other"),
+    [
+        ("Your appointment", "Your appointment on 3 May at 10:00 is confirmed.", ("confirmed", "cancelled")),
+        ("Your order 1001", "Your order 1001 has shipped.", ("shipped", "been delivered")),
+        ("Our meeting tomorrow", "See you at 3pm tomorrow.", ("3pm", "5pm")),
+        ("What it costs", "The price is 100 EUR per month.", ("100", "110")),
+        ("Your invitation", "You can come to the harbour on Friday at noon.", ("can", "can not")),
+    ],
+)
+@pytest.mark.parametrize("below", ["", THREAD, FOOTER])
+def test_very_short_messages_that_say_the_opposite_are_two_to_a_person(
+    subject: str, text: str, other: tuple[str, str], below: str
+) -> None:
+    first, second = printed(text + below, subject), printed(text.replace(*other) + below, subject)
+    assert not repeats(first.sketch, second.sketch)
+    assert not repeats(second.sketch, first.sketch)
+    for dress in (f"Hello Bob,\n\n{text.upper()}", "\u200b".join(text), text.replace("o", "о")):
+        assert repeats(first.sketch, printed(dress + below, subject).sketch), dress
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_person_is_told_the_same_in_another_dress(dress: str) -> None:
+    first, second = (printed(each, names=["Grace Hopper", "Bob"]) for each in (PLAIN, DRESSES[dress]))
+    assert repeats(first.sketch, second.sketch)
+    assert repeats(second.sketch, first.sketch)
+
+
+def test_a_counter_makes_no_second_message_of_a_text_of_normal_length() -> None:
+    text = "The nightly export of your customers has failed because the disk of the archive is full. Please make room "
+    text += "and start it again."
+    prints = [printed(f"{text} Attempt {n}", "Export failed").sketch for n in range(7, 12)]
+    assert all(repeats(one, other) for one, other in combinations(prints, 2))
 
 
 def test_a_display_name_cannot_blank_out_a_text() -> None:

@@ -97,6 +97,16 @@ def test_every_page_fits_its_screen_and_breaks_no_policy(
             accessible(here, name)
 
 
+def test_names_of_reviewers_keep_their_line_on_a_phone(window: Windows, requests: list[Approval]) -> None:
+    page = window(reviewer("rita"), "phone", "light").open("/approvals/health/", "reviewers-phone")
+    names = page.locator("section[aria-labelledby=h-reviewers] tbody th")
+    expect(names.first).to_contain_text("omar")
+    for box in (each.bounding_box() for each in names.all()):
+        assert box is not None
+        assert (box["width"] >= 100, box["height"] < 60) == (True, True), box
+    fits(page, "reviewers")
+
+
 def test_the_outlier_is_on_top_and_what_varies_is_marked(window: Windows, requests: list[Approval]) -> None:
     page = window(reviewer("rita"), "desktop", "light").open(f"/approvals/{name_of(requests[1])}/")
     expect(page.locator(".template mark")).to_have_count(3)
