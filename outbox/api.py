@@ -43,6 +43,7 @@ from outbox.door import (
 )  # fmt: skip
 from outbox.facts import Place
 from outbox.fields import BatchIn, MessageIn, NothingIn, PreflightIn
+from outbox.keys import Caller
 from outbox.limits import Load, shown
 from outbox.models import Agent
 from outbox.openapi import (
