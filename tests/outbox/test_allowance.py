@@ -122,8 +122,9 @@ def test_the_largest_cap_there_can_be_is_a_cap_at_any_hour(
 
 def test_the_next_day_has_the_next_days_allowance(live_db: Any, caller: Caller, session: int) -> None:
     capped(5, hours=(10, 12))
-    post(caller, 12)
     day = datetime.now(UTC).replace(hour=11, minute=59, second=50)
+    with at(live_db, day):
+        post(caller, 12)
     for later, allowed in ((0, 5), (1, 5), (2, 2)):
         with at(live_db, day + timedelta(days=later)):
             claimed = claim(session)
@@ -299,10 +300,10 @@ def test_transactional_mail_opens_at_once(live_db: Any, caller: Caller, session:
 
 def test_a_day_without_sending_allows_nothing(live_db: Any, caller: Caller, session: int) -> None:
     capped(80)
-    post(caller, 3)
     today = datetime.now(UTC).replace(hour=12, minute=0, second=0)
     Stream.objects.update(sending_days=[(today + timedelta(days=1)).isoweekday()])
     with at(live_db, today):
+        post(caller, 3)
         assert claim(session) == []
         assert ledger.seconds_to_next() == pytest.approx(12 * 3600, abs=5)
     with at(live_db, today + timedelta(days=1)):
