@@ -123,7 +123,7 @@ def test_the_largest_cap_there_can_be_is_a_cap_at_any_hour(
 def test_the_next_day_has_the_next_days_allowance(live_db: Any, caller: Caller, session: int) -> None:
     capped(5, hours=(10, 12))
     day = datetime.now(UTC).replace(hour=11, minute=59, second=50)
-    with at(live_db, day):
+    with at(live_db, day - timedelta(minutes=1)):
         post(caller, 12)
     for later, allowed in ((0, 5), (1, 5), (2, 2)):
         with at(live_db, day + timedelta(days=later)):
