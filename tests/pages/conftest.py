@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import pytest
 from django.core.servers.basehttp import ThreadedWSGIServer
@@ -14,6 +14,7 @@ from django.test.testcases import LiveServerThread, _StaticFilesHandler
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 SIZES = {"phone": (360, 780), "desktop": (1280, 900)}
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 
 
 class _Server(LiveServerThread):
@@ -32,10 +33,21 @@ class Window:
     def open(self, path: str, picture: str = "") -> Page:
         """Go there; with AO_PICTURES set to a folder, keep a picture of the whole page."""
         self.page.goto(self.base + path)
+        self.keep(picture)
+        return self.page
+
+    def schemes(self, picture: str) -> Iterator[str]:
+        """The page that is open, in light and in dark; a picture of each."""
+        for scheme in SCHEMES:
+            self.page.emulate_media(color_scheme=scheme)
+            self.keep(f"{picture}-{scheme}")
+            yield scheme
+
+    def keep(self, picture: str) -> None:
+        """A picture of the whole page, where AO_PICTURES says a folder."""
         folder = os.environ.get("AO_PICTURES")
         if folder and picture:
             self.page.screenshot(path=Path(folder) / f"{picture}.png", full_page=True)
-        return self.page
 
 
 @pytest.fixture(scope="module")

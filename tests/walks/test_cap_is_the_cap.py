@@ -59,8 +59,8 @@ FROM outbox_attempt WHERE fault = 'session_lost'
 """
 
 
-def test_four_days(here: Installation) -> None:
-    keep_the_caps(here, days=4, kills=1, providers=("gmail.test", "outlook.test"))
+def test_three_days(here: Installation) -> None:
+    keep_the_caps(here, days=3, kills=1, providers=("gmail.test", "outlook.test"))
 
 
 @pytest.mark.soak

@@ -23,8 +23,8 @@ WHERE fault = 'session_lost' AND session_id = %s
 """
 
 
-def test_ten_kills(here: Installation) -> None:
-    survive(here, 10)
+def test_six_kills(here: Installation) -> None:
+    survive(here, 6)
 
 
 @pytest.mark.soak
