@@ -149,6 +149,8 @@ def oddity(draft: Draft) -> str | None:
     reading = links.read(draft.text, draft.html)
     if reading.hidden:
         return "its HTML holds text that nobody sees"
+    if reading.pixel:
+        return "its HTML holds a picture too small to see, which tells its server who reads it"
     if len(reading.links) > MANY_LINKS:
         return f"it holds more than {MANY_LINKS} links"
     return "it is longer than can be looked through" if reading.cut else None

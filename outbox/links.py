@@ -40,6 +40,9 @@ _AS_PAPER: Final = re.compile(
     r"(?:#fff(?:fff)?|white|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\)|transparent|none|inherit|initial|unset)?\s*(?:!important)?\s*",
     re.IGNORECASE,
 )
+_PIXEL: Final = re.compile(
+    r"""(?:^|[\s"';])(?:width|height)\s*+[:=]\s*+["']?\s*+[0-2](?:px)?(?![\w.%])""", re.IGNORECASE
+)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"(?:https?:)?[/\\]{2,}([^/\\?#]*+)", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"')\]]{1,2000}+", re.IGNORECASE)
@@ -60,11 +63,15 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one message holds. ``active`` names what would act by itself; ``hidden``: text that nobody sees."""
+    """What one message holds. ``active`` names what would act by itself; ``hidden``: text that nobody sees.
+
+    ``pixel``: a picture that nobody sees either, and that tells its server who reads.
+    """
 
     links: tuple[Link, ...] = ()
     active: str | None = None
     hidden: bool = False
+    pixel: bool = False
     cut: bool = False
 
     @property
@@ -85,6 +92,7 @@ def read(text: str, html: str | None) -> Reading:
         (*html_read.links, *found)[:MOST],
         html_read.active,
         html_read.hidden,
+        html_read.pixel,
         len(text) > READ or len(html or "") > READ or len(html_read.links) + len(found) > MOST,
     )
 
@@ -115,7 +123,7 @@ def lie(link: Link) -> str | None:
 def _read_html(html: str) -> Reading:
     links: list[Link] = []
     active: str | None = "import of a style sheet" if _imports(html) else None
-    hidden = white = False
+    hidden = white = pixel = False
     url: str | None = None
     words: list[str] = []
     for tag, text in pieces(html):
@@ -129,7 +137,8 @@ def _read_html(html: str) -> Reading:
         active = active or _acts(tag, text)
         hidden = hidden or tag in ("template", "noscript", "textarea") or _unseen(text)
         white = white or _styled(_WHITE_TEXT, text)
-    return Reading(tuple(links), active, hidden or (white and _on_paper(html)))
+        pixel = pixel or (tag == "img" and _PIXEL.search(text) is not None and _is_far(text))
+    return Reading(tuple(links), active, hidden or (white and _on_paper(html)), pixel)
 
 
 def _imports(html: str) -> bool:
@@ -139,6 +148,12 @@ def _imports(html: str) -> bool:
 def _address(attributes: str) -> str | None:
     found = _HREF.search(attributes)
     return unescape(found[1] or found[2] or found[3] or "").strip() if found else None
+
+
+def _is_far(attributes: str) -> bool:
+    """Whether what is shown has to be fetched from a server."""
+    address = _address(attributes)
+    return address is not None and host_of(address) is not None
 
 
 def _acts(tag: str, attributes: str) -> str | None:

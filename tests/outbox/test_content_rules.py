@@ -117,6 +117,7 @@ def test_a_secret_is_seen_that_only_the_page_shows_whole(within: str) -> None:
         ({"subject": "Renewal"}, False),
         ({"subject": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"}, False),  # Persian needs its joiner
         ({"html": "<p hidden>x</p>"}, True),
+        ({"html": '<p>x</p><img src="https://t.example/o.gif" width="1" height="1">'}, True),
         ({"html": '<a href="https://x.example">x</a>' * 101}, True),
     ],
 )

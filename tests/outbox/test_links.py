@@ -101,6 +101,23 @@ def test_text_that_nobody_sees(html: str, hidden: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("html", "pixel"),
+    [
+        ('<img src="https://t.example/o.gif?u=1" width="1" height="1">', True),
+        ("<img width=0 src=//t.example/o.gif>", True),
+        ('<img src="https://t.example/o" style="border:0;width: 1px">', True),
+        ('<img src="https://t.example/logo.png" width="120" height="1.5em">', False),
+        ('<img src="https://t.example/logo.png" width="100%" style="max-width:1px">', False),
+        ('<img src="cid:logo" width="1" height="1">', False),
+        ('<img alt="width 1" src="https://t.example/logo.png">', False),
+        ('<td width="1"><img src="https://t.example/logo.png"></td>', False),
+    ],
+)
+def test_a_picture_that_only_watches(html: str, pixel: bool) -> None:
+    assert links.read("", html).pixel is pixel
+
+
+@pytest.mark.parametrize(
     "piece",
     [
         "<a ",
