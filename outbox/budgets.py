@@ -210,7 +210,9 @@ class Purchase:
     def _names(self, kind: Kind, load: Load) -> Sequence[str]:
         """What a message's budgets of a kind are named after; an agent, a stream and the organisation need no name."""
         if kind is Kind.RUN:
-            return load.lineage
+            # one that was read as a root, and was then opened below another in the same call, has no limit of its own
+            below = (name for name in load.lineage[1:] if (Kind.RUN_DOMAINS, name) not in self._budgets)
+            return [*load.lineage[:1], *below]
         if kind in (Kind.RUN_DOMAINS, Kind.RUN_BYTES):
             return load.lineage[:1]
         if kind is Kind.PRINCIPAL_DAY:
@@ -230,7 +232,8 @@ class Purchase:
 def read(agent_id: int, loads: Iterable[Load] = ()) -> Purchase:
     """What the limits of an agent leave for messages like these."""
     loads = list(loads)
-    names = {name: not place for load in loads for place, name in enumerate(load.lineage)}
+    roots = {name for load in loads for name in load.lineage[:1]}
+    names = {name: name in roots for load in loads for name in load.lineage}
     fields = {
         "agent": agent_id,
         "runs": list(names),
