@@ -176,6 +176,11 @@ class Purchase:
             if budget.kind in GIVEN_BACK and budget.wanted
         ]
 
+    def open(self, run: str, principal: str) -> None:
+        """A run comes to be: what those behind it send there is on behalf of its principal, unless they say another."""
+        if principal:
+            self._principals[run] = principal
+
     def spend(self) -> None:
         """Charge all that was drawn. The last statement of the accepting transaction.
 

@@ -133,11 +133,11 @@ def names_are_of_this_world(draft: Draft, facts: Facts) -> Finding:
     return Problem("validation_failed", "Names under .test do not exist.", violations=tuple(wrong))
 
 
-def run_is_open(draft: Draft, facts: Facts) -> Finding:
+def run_is_open(_draft: Draft, facts: Facts) -> Finding:
     """A cancelled run stays cancelled."""
     if not facts.run_cancelled:
         return None
-    return Problem("run_cancelled", f"Run {draft.run_id} was cancelled; it sends nothing more.")
+    return Problem("run_cancelled", "This run, or one above it, was cancelled; it sends nothing more.")
 
 
 def sender_is_in_lane(draft: Draft, facts: Facts) -> Finding:
@@ -194,6 +194,7 @@ def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
         "forecast_past_expiry",
         f"At the present ramp of {facts.domain} it would leave {when}, after it expires.",
         scope=f"domain:{facts.domain}",
+        forecast_at=facts.forecast_at,
     )
 
 

@@ -284,7 +284,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal. ``scope``, ``limit``, ``used`` and ``remaining`` only where a limit spoke.
+    """A refusal. ``scope``, ``limit``, ``used``, ``remaining`` only where a limit spoke, ``forecast_at`` where a ramp.
 
     ``remedy`` holds next steps: a sentence, or a mapping with ``method`` and ``href`` where there is a call.
     Left empty, the code's own is given.
@@ -300,6 +300,7 @@ class Problem:
     limit: int | None = None
     used: int | None = None
     remaining: int | None = None
+    forecast_at: datetime | None = None
     remedy: tuple[Mapping[str, Any] | str, ...] = ()
     violations: tuple[Violation, ...] = ()
 
@@ -358,6 +359,8 @@ def body_of(problem: Problem, request_id: str, base_url: str) -> dict[str, Any]:
     for member in ("scope", "limit", "used", "remaining"):
         if (value := getattr(problem, member)) is not None:
             body[member] = value
+    if problem.forecast_at:
+        body["forecast_at"] = instant(problem.forecast_at)
     body["remedy"] = list(problem.remedy or (kind.remedy,))
     body["violations"] = [
         {"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in problem.violations

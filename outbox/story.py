@@ -207,16 +207,17 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
 
 
 def _delivery(row: sql.Row) -> AcceptedDelivery:
-    due = _forecast(row) if row.status in WAITING else None
+    due = _forecast(row) if row.status in WAITING or row.status == Status.HELD else None
     return AcceptedDelivery(row.id, row.recipient, row.status, row.code or None, due)
 
 
 def _forecast(row: sql.Row) -> datetime | None:
-    """When it is due; behind its ramp, by when all that waits there now would be through."""
+    """When it is due; behind its ramp, when all that waits there would be through; if held, were it let go now."""
     due: datetime = row.next_attempt_at
-    if not row.shut:
+    held = row.status == Status.HELD
+    if not (held or row.shut):
         return due
-    end = outlooks(row.domain_id, [row.provider])[row.provider].at(0)
+    end = outlooks(row.domain_id, [row.provider])[row.provider].at(int(held))
     return end and max(end, due)
 
 
