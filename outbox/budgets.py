@@ -253,9 +253,14 @@ def read(agent_id: int, loads: Iterable[Load] = ()) -> Purchase:
 def lower(run_id: int, recipients: int) -> None:
     """Let a run and all below it have so many recipients in all; more than it has already changes nothing."""
     with transaction.atomic():
-        sql.count(LOCK_TREE, {"run": run_id})
+        lock_tree(run_id)
         # a statement of its own, whose snapshot sees what the lock has waited for
         sql.count(LOWER, {"run": run_id, "recipients": recipients})
+
+
+def lock_tree(run_id: int) -> None:
+    """For the rest of the transaction nothing is accepted in the tree of a run, or given back there."""
+    sql.count(LOCK_TREE, {"run": run_id})
 
 
 def begin(stream_id: int | None) -> None:
