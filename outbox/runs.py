@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 from outbox.facts import KnownRun, Place
 from outbox.keys import Caller
 from outbox.payloads import Draft
-from outbox.problems import Problem
+from outbox.problems import Problem, reading
 from reputation import allowance, sql
 from reputation.killswitch import scope_of
 
@@ -55,7 +55,10 @@ def check_parent(draft: Draft, known: dict[str, KnownRun]) -> Problem | None:
     if run is not None:
         if wanted is None or wanted == run.parent:
             return None
-        return Problem("run_parent_conflict", f"Run {run.name} was first seen with another parent.")
+        seen = reading("run_parent_conflict", f"/v1/runs/{run.name}")
+        return Problem(
+            "run_parent_conflict", f"Run {run.name} was first seen with another parent.", remedy=seen
+        )
     if wanted is None:
         return None
     parent = known.get(wanted)

@@ -53,8 +53,9 @@ def _told(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: answer[name] for name in ("decision", "refused", "budget")} | {"days": days}
 
 
-def hold_first_contacts() -> None:
-    row = policy_numbers.stored(policy_numbers.LENIENT) | {"first_contact": True}
+def policy(**numbers: Any) -> None:
+    """Let the stream's policy do nothing but what is said."""
+    row = policy_numbers.stored(policy_numbers.LENIENT) | numbers
     stream = Stream.objects.get(name="agents-support")
     Policy.objects.create(stream=stream, version=stream.policy_version + 1, numbers=row, who="dora")
     Stream.objects.update(policy_version=stream.policy_version + 1)
@@ -114,7 +115,7 @@ def test_a_cancelled_run_is_not_named_where_the_message_named_none(ada: Caller) 
 
 
 def test_what_is_held_is_told_when_it_would_be_through_if_it_were_released(ada: Caller) -> None:
-    hold_first_contacts()
+    policy(first_contact=True)
     later = (datetime.now().astimezone() + timedelta(days=2)).isoformat()
     before, after = in_advance_and_then(ada, mail(), mail("p@example.org", scheduled_at=later))
     assert before == after
@@ -125,7 +126,7 @@ def test_what_is_held_is_told_when_it_would_be_through_if_it_were_released(ada: 
 
 
 def test_what_is_held_stands_in_nobodys_way(ada: Caller) -> None:
-    hold_first_contacts()
+    policy(first_contact=True)
     ramp(2)
     life = (datetime.now().astimezone() + timedelta(days=2)).isoformat()
     messages = [mail(f"p{n}@example.org", text=f"Question {n}", expires_at=life) for n in range(12)]
@@ -178,3 +179,35 @@ def test_another_address_of_the_same_person_is_told_to_get_no_delivery(ada: Call
     [message] = ada("GET", "/v1/messages").data["data"]
     assert message["refused"] == after[0]["refused"]
     assert [each["to"] for each in message["deliveries"]] == ["grace@example.org"]
+
+
+# -- next steps ----------------------------------------------------------------------------------------------
+
+
+def calls(problem: openapi.Problem) -> list[dict[str, Any]]:
+    return [step for step in problem.remedy if isinstance(step, dict)]
+
+
+def test_next_steps_that_are_calls_can_be_made_as_they_stand(ada: Caller) -> None:
+    policy(duplicate_hours=24)
+    sent = ada.post(text="The very same words, of which there are enough to compare.", **run("a")).data
+    problems = [
+        refused(
+            ada.post(text="The very same words, of which there are enough to compare."), "duplicate_content"
+        ),
+        refused(ada.post(**{"from": "ceo@acme.test"}), "sender_not_in_lane"),
+        refused(ada.post(**run("a", "b")), "run_parent_conflict"),
+        refused(ada("GET", "/v1/runs/unknown"), "not_found"),
+    ]
+    assert ada("POST", f"{sent['links']['cancel']}").status_code == 200
+    problems.append(refused(ada("POST", sent["links"]["cancel"]), "not_cancellable"))
+    killswitch.trip("agent:ada", who="rita", why="looking")
+    problems.append(refused(ada.post(), "stopped"))
+    SigningKey.objects.all().delete()
+    killswitch.resume("agent:ada", who="rita", why="seen")
+    problems.append(refused(ada.post(), "lane_not_ready"))
+    for problem in problems:
+        [call] = calls(problem)
+        assert isinstance(problem.remedy[0], str)
+        assert ada(call["method"], call["href"]).status_code == 200, problem
+    assert calls(problems[0])[0]["href"] == calls(problems[4])[0]["href"] == sent["links"]["self"]
