@@ -24,7 +24,7 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What one code means: HTTP status, retry, title, an explanation for its page, the usual next step, what to read."""
+    """What one code means: HTTP status, retry, title, an explanation for its page, the next step, and what to read."""
 
     status: int
     retry: Retry
