@@ -82,7 +82,7 @@ Budgets = Annotated[
     dict[str, Budget],
     Field(
         description="By kind, those that bound it: run, run_domains, run_bytes (of its tree), agent_hour, agent_day, "
-        "agent_day_bytes, principal_day, stream_day, organisation_day (UTC windows; the last three where set)."
+        "agent_day_bytes, principal_day, stream_day, organisation_day (UTC; the last three where set); {} in lists."
     ),
 ]
 
