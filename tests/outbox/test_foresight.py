@@ -1,6 +1,6 @@
 """A preflight and the post behind it say the same: verdict, codes, what is left, when it would be through."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -123,6 +123,16 @@ def test_what_is_held_is_told_when_it_would_be_through_if_it_were_released(ada: 
     for message in ada("GET", "/v1/messages").data["data"]:
         assert message["status"] == "held"
         assert message["deliveries"][0]["forecast_at"] >= message["created_at"]
+
+
+def test_a_held_message_behind_a_ramp_says_the_same_when_it_is_read(ada: Caller) -> None:
+    policy(first_contact=True)
+    ramp(1)
+    posted = ada("POST", "/v1/messages", mail([f"{name}@gmail.com" for name in "abc"]))
+    read = ada("GET", posted.data["links"]["self"]).data["deliveries"]
+    ends = {each["forecast_at"][:16] for each in (*posted.data["deliveries"], *read)}
+    assert len(ends) == 1
+    assert ends.pop() > (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
 def test_what_is_held_stands_in_nobodys_way(ada: Caller) -> None:
