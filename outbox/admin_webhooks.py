@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from outbox import endpoints, webhooks
+from outbox import endpoints, ids, webhooks
 from outbox.models import Endpoint, Notice
 from outbox.searching import ClosedListFilter
 from outbox.telling import filtered, link
@@ -201,7 +201,7 @@ class NoticeAdmin(ReadOnly):
     list_filter = ("endpoint", "state", KindFilter)
     list_select_related = ("endpoint",)
     search_fields = ("event_id",)
-    search_help_text = "A webhook-id, or the id of the delivery, message or scope that it tells of."
+    search_help_text = "A webhook-id, or the id of the message, delivery or scope that it tells of."
     fields = (
         *("event_id", "kind", "to", "subject", "at", "how", "attempts", "status"),
         *("words", "next_attempt_at", "ended_at", "content"),
@@ -213,8 +213,13 @@ class NoticeAdmin(ReadOnly):
         word = search_term.strip()
         if not word:
             return queryset, False
-        field = "event_id" if word.startswith(("evt_", "stop_", "ramp_", "test_")) else "subject"
-        return queryset.filter(**{field: word}), False
+        if word.startswith(("evt_", "stop_", "ramp_", "test_")):
+            return queryset.filter(event_id=word), False
+        delivery = ids.parsed(
+            "dlv", word
+        )  # what is told of it is told with its message, and once was by itself
+        message = ids.printed("msg", ids.message_of(delivery)) if delivery else word
+        return queryset.filter(subject__in=[word, message]), False
 
     @admin.display(description="endpoint")
     def to(self, notice: Notice) -> SafeString:

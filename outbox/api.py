@@ -59,7 +59,7 @@ from outbox.openapi import (
     described,
     parameter,
 )  # fmt: skip
-from outbox.problems import Problem, Refused, Retry, instant, refused
+from outbox.problems import Problem, Refused, Retry, instant, reading, refused
 from outbox.waiting import BELL
 from reputation import reopening
 from reputation.models import OpenStop
@@ -224,7 +224,8 @@ def cancel_message(request: HttpRequest, message_id: str) -> HttpResponse:
     caller, key = caller_of(request), _owned(request, message_id)
     nothing_of_request(request)
     if not ledger.cancel_message(key, "by_agent", f"agent:{caller.agent}"):
-        raise refused("not_cancellable", "Nothing of this message can be taken back any more.")
+        seen = reading("not_cancellable", f"/v1/messages/{ids.printed('msg', key)}")
+        raise refused("not_cancellable", "Nothing of this message can be taken back any more.", remedy=seen)
     return json_answer(_message(request, key))
 
 

@@ -176,6 +176,11 @@ class Purchase:
             if budget.kind in GIVEN_BACK and budget.wanted
         ]
 
+    def open(self, run: str, principal: str) -> None:
+        """A run comes to be: what those behind it send there is on behalf of its principal, unless they say another."""
+        if principal:
+            self._principals[run] = principal
+
     def spend(self) -> None:
         """Charge all that was drawn. The last statement of the accepting transaction.
 
@@ -210,7 +215,9 @@ class Purchase:
     def _names(self, kind: Kind, load: Load) -> Sequence[str]:
         """What a message's budgets of a kind are named after; an agent, a stream and the organisation need no name."""
         if kind is Kind.RUN:
-            return load.lineage
+            # one that was read as a root, and was then opened below another in the same call, has no limit of its own
+            below = (name for name in load.lineage[1:] if (Kind.RUN_DOMAINS, name) not in self._budgets)
+            return [*load.lineage[:1], *below]
         if kind in (Kind.RUN_DOMAINS, Kind.RUN_BYTES):
             return load.lineage[:1]
         if kind is Kind.PRINCIPAL_DAY:
@@ -230,7 +237,8 @@ class Purchase:
 def read(agent_id: int, loads: Iterable[Load] = ()) -> Purchase:
     """What the limits of an agent leave for messages like these."""
     loads = list(loads)
-    names = {name: not place for load in loads for place, name in enumerate(load.lineage)}
+    roots = {name for load in loads for name in load.lineage[:1]}
+    names = {name: name in roots for load in loads for name in load.lineage}
     fields = {
         "agent": agent_id,
         "runs": list(names),
@@ -245,9 +253,14 @@ def read(agent_id: int, loads: Iterable[Load] = ()) -> Purchase:
 def lower(run_id: int, recipients: int) -> None:
     """Let a run and all below it have so many recipients in all; more than it has already changes nothing."""
     with transaction.atomic():
-        sql.count(LOCK_TREE, {"run": run_id})
+        lock_tree(run_id)
         # a statement of its own, whose snapshot sees what the lock has waited for
         sql.count(LOWER, {"run": run_id, "recipients": recipients})
+
+
+def lock_tree(run_id: int) -> None:
+    """For the rest of the transaction nothing is accepted in the tree of a run, or given back there."""
+    sql.count(LOCK_TREE, {"run": run_id})
 
 
 def begin(stream_id: int | None) -> None:

@@ -8,7 +8,7 @@ does not. An agent that rules do not hold is asked nothing more about than where
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -119,7 +119,7 @@ def judged(call: Call, draft: Draft) -> Case:
         call.likenesses.turn_away(draft.without(everybody - again))
         if why := policies.loop(told):
             _stop(call, draft, why)
-    return Case(told, verdict, left, load(call, left), _refused(draft, call.picture.suppressed, again))
+    return Case(told, verdict, left, load(call, left), _refused(draft, left, call.picture.suppressed, again))
 
 
 def take(call: Call, case: Case, key: UUID) -> Taken:
@@ -128,6 +128,18 @@ def take(call: Call, case: Case, key: UUID) -> Taken:
     call.recent[_root(call, case.left)] += len(case.left.recipients)
     call.accepted += 1
     return Taken(call.likenesses.add(case.left, key), charged)
+
+
+def forecasts(call: Call, case: Case) -> dict[str, datetime | None]:
+    """When each recipient's domain would be through. What is held joins no queue: if released now."""
+    look = call.queue.ends if case.verdict.holds else call.queue.join
+    return look(case.left, call.place)
+
+
+def opened(call: Call, draft: Draft, run: KnownRun) -> None:
+    """A draft that passed is the first of its run: those behind it find it there."""
+    call.known[run.name] = run
+    call.budgets.open(run.name, runs.principal_of(draft))
 
 
 def facts_of(call: Call, draft: Draft) -> Facts:
@@ -261,12 +273,17 @@ def _stop(call: Call, draft: Draft, why: str) -> None:
 
 
 def _refused(
-    draft: Draft, suppressed: Collection[str], again: Collection[str]
+    draft: Draft, left: Draft, suppressed: Collection[str], again: Collection[str]
 ) -> tuple[Mapping[str, str], ...]:
-    """Who gets no delivery of it, each once: no reason, no date."""
+    """The addresses that get no delivery of it, each once: no reason, no date. One person's others are among them."""
     everybody = dict.fromkeys(each.addr for each in (*draft.to, *draft.cc, *draft.bcc))
+    mailed = {mailbox.addr for mailbox in left.recipients}
     codes = {**dict.fromkeys(again, "duplicate_content"), **dict.fromkeys(suppressed, "recipient_suppressed")}
-    return tuple({"to": addr, "code": codes[addr]} for addr in everybody if addr in codes)
+    return tuple(
+        {"to": addr, "code": codes.get(addr, "duplicate_recipient")}
+        for addr in everybody
+        if addr not in mailed
+    )
 
 
 def _queue(drafts: Sequence[Draft], place: Place, providers: Mapping[str, str]) -> Queue:

@@ -148,7 +148,7 @@ def _enter(batch: _Batch, case: Case) -> Answer:
         run=run,
         verdict=case.verdict,
         providers=call.providers,
-        forecasts={} if case.verdict.holds else call.queue.join(draft, call.place),
+        forecasts=cases.forecasts(call, case),
         refused=case.refused,
         approval=_asked(batch, case, key, run, taken.cluster),
         charged=taken.charged,
@@ -191,7 +191,7 @@ def _run_with_lanes(batch: _Batch, draft: Draft) -> KnownRun:
     if name not in call.known:
         if not runs.open_run(draft, name, caller, call.known):
             raise Spent  # it may have another parent than this draft was judged under
-        call.known |= facts.read(caller.agent_id, caller.stream_id, [name]).known
+        cases.opened(call, draft, facts.read(caller.agent_id, caller.stream_id, [name]).known[name])
     needed = {call.providers[mailbox.domain] for mailbox in draft.recipients}
     if not needed <= set(call.known[name].lanes):
         call.known[name] = runs.open_lanes(call.known[name], needed, caller, call.place)

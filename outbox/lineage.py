@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
 
-from outbox import ledger
+from django.db import transaction
+
+from outbox import budgets, ledger
 from reputation import sql
 
 # The run and all below it, the nearest first; counted by what became of the deliveries of each one's own messages.
@@ -30,8 +32,16 @@ SELECT t.id, t.name, t.lineage, t.on_behalf_of, t.purpose, t.created_at, t.cance
 FROM tree AS t ORDER BY array_length(t.lineage, 1), t.id
 """
 
+# The run and all that is below it by now.
 END: Final[LiteralString] = """
-UPDATE outbox_run SET cancelled_at = ao_now() WHERE id = ANY(%s) AND cancelled_at IS NULL
+WITH RECURSIVE tree AS (
+    SELECT id FROM outbox_run WHERE id = %(run)s
+    UNION ALL
+    SELECT r.id FROM outbox_run AS r JOIN tree ON r.parent_id = tree.id
+), ended AS (
+    UPDATE outbox_run SET cancelled_at = ao_now() WHERE id IN (SELECT id FROM tree) AND cancelled_at IS NULL
+)
+SELECT id FROM tree
 """
 
 PAGE: Final = 1000  # messages cancelled in one transaction
@@ -72,10 +82,15 @@ def tree(agent_id: int, name: str) -> list[Member]:
 def cancel(members: Sequence[Member], actor: str) -> int:
     """End these runs and cancel whatever of them is not yet cleared; how many deliveries that were.
 
-    The runs end first, so that nothing new comes in behind the page that is being cancelled.
+    The runs end first, so that nothing new comes in behind the page that is being cancelled: what is being accepted in
+    the tree at that moment is waited for, and what is charged after it is judged again.
     """
-    runs = [member.id for member in members]
-    sql.count(END, [runs])
+    if not members:
+        return 0
+    with transaction.atomic():
+        budgets.lock_tree(members[0].id)
+        # a statement of its own, whose snapshot sees what the lock has waited for
+        runs = [row.id for row in sql.rows(END, {"run": members[0].id})]
     cancelled, after = 0, None
     while page := ledger.cancel_runs(runs, after, PAGE, actor):
         cancelled += page.cancelled

@@ -56,7 +56,7 @@ class Delivery(_Out):
     to: str
     status: Status
     reason: str | None
-    forecast_at: AwareDatetime | None
+    forecast_at: AwareDatetime | None = Field(description="Through by then; if held, were it released now.")
 
 
 class DeliveryNow(Delivery):
@@ -67,7 +67,7 @@ class DeliveryNow(Delivery):
 
 class NotMailed(_Out):
     to: str
-    code: str
+    code: str = Field(description="A problem's; or duplicate_recipient: another address of who gets it.")
 
 
 class Budget(_Out):
@@ -82,7 +82,7 @@ Budgets = Annotated[
     dict[str, Budget],
     Field(
         description="By kind, those that bound it: run, run_domains, run_bytes (of its tree), agent_hour, agent_day, "
-        "agent_day_bytes, principal_day, stream_day, organisation_day (UTC windows; the last three where set)."
+        "agent_day_bytes, principal_day, stream_day, organisation_day (UTC; the last three where set); {} in lists."
     ),
 ]
 
@@ -168,7 +168,7 @@ class Violation(_Out):
 
 
 class Problem(_Out):
-    """A refusal (RFC 9457)."""
+    """A refusal (RFC 9457); ``forecast_at`` where it would leave too late."""
 
     type: str
     title: str
@@ -181,6 +181,7 @@ class Problem(_Out):
     limit: int | None = None
     used: int | None = None
     remaining: int | None = None
+    forecast_at: AwareDatetime | None = None
     remedy: list[str | dict[str, Any]]
     violations: list[Violation]
     request_id: str

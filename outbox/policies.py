@@ -13,7 +13,7 @@ from outbox import content_rules, holds, ids
 from outbox.limits import refusal
 from outbox.payloads import Draft
 from outbox.policy_numbers import ONE_TIME_CODE, REMINDER
-from outbox.problems import Problem, Violation
+from outbox.problems import Problem, Violation, reading
 from outbox.verdicts import PASSING, Facts, Finding, Hold, Rule, Verdict, spoken
 
 __all__ = ["PASSING", "Facts", "Finding", "Hold", "Rule", "Verdict", "duplicates", "judge", "loop", "survey"]
@@ -133,11 +133,11 @@ def names_are_of_this_world(draft: Draft, facts: Facts) -> Finding:
     return Problem("validation_failed", "Names under .test do not exist.", violations=tuple(wrong))
 
 
-def run_is_open(draft: Draft, facts: Facts) -> Finding:
+def run_is_open(_draft: Draft, facts: Facts) -> Finding:
     """A cancelled run stays cancelled."""
     if not facts.run_cancelled:
         return None
-    return Problem("run_cancelled", f"Run {draft.run_id} was cancelled; it sends nothing more.")
+    return Problem("run_cancelled", "This run, or one above it, was cancelled; it sends nothing more.")
 
 
 def sender_is_in_lane(draft: Draft, facts: Facts) -> Finding:
@@ -194,6 +194,7 @@ def forecast_is_within_its_life(_draft: Draft, facts: Facts) -> Finding:
         "forecast_past_expiry",
         f"At the present ramp of {facts.domain} it would leave {when}, after it expires.",
         scope=f"domain:{facts.domain}",
+        forecast_at=facts.forecast_at,
     )
 
 
@@ -208,10 +209,12 @@ def content_is_new(draft: Draft, facts: Facts) -> Finding:
     wrong = _pointed(draft, again, "This recipient had nearly the same.")
     likeness = facts.likeness.earlier
     latest = max((likeness[addr] for addr in again if addr in likeness), key=lambda earlier: earlier.at)
-    which = f"as {ids.printed('msg', latest.message_id)}, " if latest.message_id else ""
+    mine = ids.printed("msg", latest.message_id) if latest.message_id else ""
+    which = f"as {mine}, " if mine else ""
     age = spoken((facts.now - latest.at).total_seconds())
     words = f"The recipient had nearly the same content {which}{age} ago."
-    return Problem("duplicate_content", words, violations=wrong)
+    seen = reading("duplicate_content", f"/v1/messages/{mine}") if mine else ()
+    return Problem("duplicate_content", words, violations=wrong, remedy=seen)
 
 
 def content_is_harmless(draft: Draft, facts: Facts) -> Finding:

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from outbox import cases, facts, policies
+from outbox import cases, facts, policies, runs
 from outbox.cases import Call
 from outbox.entries import expiry
+from outbox.facts import KnownRun
 from outbox.fingerprints import NOTHING, Likeness
 from outbox.keys import Caller
 from outbox.limits import Budget, shown
@@ -25,6 +26,9 @@ from reputation.ramps import spread
 # Of a plan's days, so many are shown for each provider: a month.
 SHOWN_DAYS: Final = 31
 
+# Nothing leaves there, today or later: no ramp can say when.
+SHUT: Final = frozenset({"stopped", "lane_not_ready", "run_cancelled"})
+
 # The message that a draft would be: it has no key yet.
 UNBORN: Final = UUID(int=0)
 
@@ -33,8 +37,8 @@ UNBORN: Final = UUID(int=0)
 class Preview:
     """What would happen to a draft if it were posted now.
 
-    ``forecasts`` by recipient, None beyond three years; ``rules``: what each says by itself; ``wait``: seconds until
-    half of what is held now would be decided.
+    ``forecasts`` by recipient, None beyond three years and where nothing leaves; ``rules``: what each says by itself;
+    ``wait``: seconds until half of what is held now would be decided.
     """
 
     verdict: Verdict
@@ -94,8 +98,11 @@ def preview_plan(plan: Estimate, caller: Caller) -> tuple[Preview, dict[str, tup
         recipients_per_message=None,
         budgets=call.budgets.of(replace(cases.load(call, draft), recipients=plan.recipients)),
     )
+    verdict = policies.judge(draft, told)
+    if verdict.refusal and verdict.refusal.code in SHUT:
+        end, parts = None, {}
     preview = Preview(
-        policies.judge(draft, told),
+        verdict,
         place.policy_version,
         told.expires_at,
         {"": end},
@@ -116,8 +123,14 @@ def _preview(call: Call, draft: Draft | Problem) -> Preview:
     rules = policies.survey(draft, case.facts)
     forecasts: Mapping[str, datetime | None] = {}
     if not case.verdict.refusal:
+        name = runs.name_of(draft, call.place)
+        if name not in call.known:
+            lineage = runs.lineage_of(draft, call.place, call.known)
+            cases.opened(call, draft, KnownRun(0, name, lineage, cancelled=False))
         cases.take(call, case, UNBORN)
-        forecasts = call.queue.join(case.left, call.place)
+        forecasts = cases.forecasts(call, case)
+    elif case.verdict.refusal.code == "forecast_past_expiry":
+        forecasts = call.queue.ends(case.left, call.place)
     return Preview(
         case.verdict,
         version,

@@ -24,14 +24,17 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What one code means: HTTP status, retry, title, an explanation for its page, the usual next step."""
+    """What one code means: HTTP status, retry, title, an explanation for its page, the next step, and what to read."""
 
     status: int
     retry: Retry
     title: str
     explanation: str
     remedy: str
+    read: str = ""
 
+
+WHOAMI: Final = "/v1/whoami"
 
 _N, _A, _C, _H = Retry.NEVER, Retry.AFTER, Retry.WHEN_CHANGED, Retry.ASK_HUMAN
 
@@ -85,6 +88,7 @@ CODES: Final[Mapping[str, Kind]] = {
         "There is no such thing",
         "The name is unknown or belongs to somebody else; the two are never told apart.",
         "Check the name or id and the key you use; /v1/openapi.json lists all paths and their methods.",
+        "/v1/openapi.json",
     ),
     "not_cancellable": Kind(
         409,
@@ -149,6 +153,7 @@ CODES: Final[Mapping[str, Kind]] = {
         "The sender is outside your sending domain",
         "The sending domain follows the key. A `from` in another domain is refused, never rewritten.",
         "Leave `from` out, or use an address of your stream's sending domain; `GET /v1/whoami` names it.",
+        WHOAMI,
     ),
     "content_refused": Kind(
         403,
@@ -192,6 +197,7 @@ CODES: Final[Mapping[str, Kind]] = {
         "Your stream cannot send yet",
         "The stream has no enabled sending domain with a signing key.",
         "Tell the person who runs this installation.",
+        WHOAMI,
     ),
     "stopped": Kind(
         403,
@@ -199,6 +205,7 @@ CODES: Final[Mapping[str, Kind]] = {
         "Sending is stopped",
         "A person or a rule has closed a scope that you belong to. Only a person opens it again.",
         "Stop sending and tell the person you work for.",
+        WHOAMI,
     ),
     "approval_wait_past_expiry": Kind(
         403,
@@ -284,10 +291,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal. ``scope``, ``limit``, ``used`` and ``remaining`` only where a limit spoke.
+    """A refusal. ``scope``, ``limit``, ``used``, ``remaining`` only where a limit spoke, ``forecast_at`` where a ramp.
 
-    ``remedy`` holds next steps: a sentence, or a mapping with ``method`` and ``href`` where there is a call.
-    Left empty, the code's own is given.
+    ``remedy`` holds next steps: a sentence, or a mapping with ``method`` and ``href`` where there is a call that can be
+    made as it stands (``reading``). Left empty, the code's own are given.
 
     Raises:
         KeyError: the code is not on the list.
@@ -300,6 +307,7 @@ class Problem:
     limit: int | None = None
     used: int | None = None
     remaining: int | None = None
+    forecast_at: datetime | None = None
     remedy: tuple[Mapping[str, Any] | str, ...] = ()
     violations: tuple[Violation, ...] = ()
 
@@ -338,6 +346,11 @@ def refused(code: str, detail: str, **more: Any) -> Refused:
     return Refused(Problem(code, detail, **more))
 
 
+def reading(code: str, path: str) -> tuple[Mapping[str, Any] | str, ...]:
+    """The usual next step of a code, and where to read what it is about."""
+    return CODES[code].remedy, {"method": "GET", "href": path}
+
+
 def instant(at: datetime) -> str:
     """RFC 3339 in UTC, with milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -358,7 +371,10 @@ def body_of(problem: Problem, request_id: str, base_url: str) -> dict[str, Any]:
     for member in ("scope", "limit", "used", "remaining"):
         if (value := getattr(problem, member)) is not None:
             body[member] = value
-    body["remedy"] = list(problem.remedy or (kind.remedy,))
+    if problem.forecast_at:
+        body["forecast_at"] = instant(problem.forecast_at)
+    usual = reading(problem.code, kind.read) if kind.read else (kind.remedy,)
+    body["remedy"] = list(problem.remedy or usual)
     body["violations"] = [
         {"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in problem.violations
     ]

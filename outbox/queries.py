@@ -29,7 +29,11 @@ LIST_PARAMETERS: Final = [
     parameter("until", "query", "Accepted before this instant.", format="date-time"),
     parameter("limit", "query", "At most so many.", type="integer", minimum=1, maximum=MAX_LIMIT, default=20),
     parameter("after", "query", "Go on after this message, to older ones."),
-    parameter("before", "query", "Go back before this message, to newer ones."),
+    parameter(
+        "before",
+        "query",
+        "Go back before this message, to newer ones; those accepted at once may be missed.",
+    ),
 ]
 EVENTS_PARAMETERS: Final = [
     parameter(

@@ -27,13 +27,18 @@ class Queue:
         ends = [self._at(provider, count, draft, place) for provider, count in self._wanted(draft).items()]
         return max((end for end in ends if end), default=place.now) if all(ends) else None
 
-    def join(self, draft: Draft, place: Place) -> dict[str, datetime | None]:
-        """Let an accepted draft stand in the queue; the forecast for each of its recipients' domains."""
+    def ends(self, draft: Draft, place: Place) -> dict[str, datetime | None]:
+        """The forecast for each of its recipients' domains, if it joined now."""
         wanted = self._wanted(draft)
         ends = {provider: self._at(provider, count, draft, place) for provider, count in wanted.items()}
-        if draft.scheduled_at is None:
-            self.joined.update(wanted)
         return {mailbox.domain: ends[self.providers[mailbox.domain]] for mailbox in draft.recipients}
+
+    def join(self, draft: Draft, place: Place) -> dict[str, datetime | None]:
+        """Let an accepted draft stand in the queue; its forecasts."""
+        ends = self.ends(draft, place)
+        if draft.scheduled_at is None:
+            self.joined.update(self._wanted(draft))
+        return ends
 
     def _wanted(self, draft: Draft) -> Counter[str]:
         return Counter(self.providers[mailbox.domain] for mailbox in draft.recipients)

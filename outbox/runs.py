@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 from outbox.facts import KnownRun, Place
 from outbox.keys import Caller
 from outbox.payloads import Draft
-from outbox.problems import Problem
+from outbox.problems import Problem, reading
 from reputation import allowance, sql
 from reputation.killswitch import scope_of
 
@@ -43,6 +43,11 @@ def lineage_of(draft: Draft, place: Place, known: Mapping[str, KnownRun]) -> tup
     return (*(above.lineage if above else ()), name)
 
 
+def principal_of(draft: Draft) -> str:
+    """On whose behalf the run is that a draft opens. The day's implicit one is nobody's: all mail would be theirs."""
+    return draft.on_behalf_of if draft.run_id else ""
+
+
 def check_parent(draft: Draft, known: dict[str, KnownRun]) -> Problem | None:
     """Why a draft's place in the tree of runs cannot be had, if it cannot."""
     wanted = draft.parent_run_id
@@ -50,7 +55,10 @@ def check_parent(draft: Draft, known: dict[str, KnownRun]) -> Problem | None:
     if run is not None:
         if wanted is None or wanted == run.parent:
             return None
-        return Problem("run_parent_conflict", f"Run {run.name} was first seen with another parent.")
+        seen = reading("run_parent_conflict", f"/v1/runs/{run.name}")
+        return Problem(
+            "run_parent_conflict", f"Run {run.name} was first seen with another parent.", remedy=seen
+        )
     if wanted is None:
         return None
     parent = known.get(wanted)
@@ -74,7 +82,7 @@ def open_run(draft: Draft, name: str, caller: Caller, known: dict[str, KnownRun]
         "name": name,
         "parent": parent.id if parent else None,
         "lineage": [*(parent.lineage if parent else ()), name],
-        "on_behalf_of": draft.on_behalf_of,
+        "on_behalf_of": principal_of(draft),
         "purpose": draft.purpose,
     }
     return sql.count(OPEN_RUN, fields) == 1

@@ -5,7 +5,7 @@ number of its events. It is read before the deliveries are, so a caller that wai
 see a change twice but never miss one. No query per row: a page is two statements, as one message is.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,6 +180,7 @@ def _deliveries(messages: Iterable[UUID]) -> defaultdict[UUID, list[sql.Row]]:
 def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
     decision = sql.loads(row.decision)
     status = message_status([Status(each.status) for each in deliveries])
+    held = Counter(each.provider for each in deliveries if each.status == Status.HELD)
     accepted = Accepted(
         id=row.id,
         status=str(status),
@@ -190,7 +191,7 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
         verdict=decision["verdict"],
         reasons=tuple(decision["reasons"]),
         policy_version=decision["policy_version"],
-        deliveries=tuple(_delivery(each) for each in deliveries),
+        deliveries=tuple(_delivery(each, held) for each in deliveries),
         refused=tuple(sql.loads(row.refused)),
         budget={},
         scheduled_at=row.scheduled_at,
@@ -206,17 +207,20 @@ def _message_body(row: sql.Row, deliveries: list[sql.Row]) -> dict[str, Any]:
     return body
 
 
-def _delivery(row: sql.Row) -> AcceptedDelivery:
-    due = _forecast(row) if row.status in WAITING else None
-    return AcceptedDelivery(row.id, row.recipient, row.status, row.code or None, due)
+def _delivery(row: sql.Row, held: Mapping[str, int]) -> AcceptedDelivery:
+    return AcceptedDelivery(row.id, row.recipient, row.status, row.code or None, _forecast(row, held))
 
 
-def _forecast(row: sql.Row) -> datetime | None:
-    """When it is due; behind its ramp, by when all that waits there now would be through."""
+def _forecast(row: sql.Row, held: Mapping[str, int]) -> datetime | None:
+    """When it is due; behind its ramp, when all that waits there would be through. What is held, by provider, is told
+    as at the door: when all of it would be through if it were let go now."""
+    if row.status not in WAITING and row.status != Status.HELD:
+        return None
     due: datetime = row.next_attempt_at
-    if not row.shut:
+    if row.status in WAITING and not row.shut:
         return due
-    end = outlooks(row.domain_id, [row.provider])[row.provider].at(0)
+    waits = held[row.provider] if row.status == Status.HELD else 0
+    end = outlooks(row.domain_id, [row.provider])[row.provider].at(waits)
     return end and max(end, due)
 
 

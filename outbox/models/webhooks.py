@@ -36,7 +36,7 @@ class Endpoint(models.Model):
 
 
 class Notice(models.Model):
-    """One event for one endpoint, written with the event. In order for one subject (a delivery, a message, a scope)."""
+    """One event for one endpoint, written with the event. In order for one subject (a message, a scope)."""
 
     class State(models.TextChoices):
         WAITING = "waiting"

@@ -1,16 +1,20 @@
 """Runs and stopping oneself, over HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import transaction
 
-from outbox import ledger, runs, sessions
+from outbox import answers, ledger, runs, sessions
 from outbox.models import Agent, Delivery
 from reputation import killswitch
 from reputation.models import OpenStop, SendingDomain, SigningKey
 from tests import factories
 from tests.outbox.test_api import Caller, refused
+from tests.outbox.test_budgets import WAITING, elsewhere
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -91,6 +95,44 @@ def test_a_run_of_many_pages_is_cancelled_whole(ada: Caller, monkeypatch: pytest
         ada.post(to=f"p{number}@example.org", agent={"run_id": "r"})
     assert ada("POST", "/v1/runs/r/cancel").data["counts"] == {"cancelled": 5}
     assert ada("POST", "/v1/runs/r/cancel").data["counts"] == {"cancelled": 5}
+
+
+@pytest.mark.parametrize("run", ["root", "child", "grandchild", "new"])
+def test_what_is_judged_while_its_run_is_cancelled_is_judged_again(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    family(ada)
+    Agent.objects.update(exempt=False)
+    keep = answers.keep
+
+    def cancelled_meanwhile(*given: Any) -> None:
+        monkeypatch.setattr(answers, "keep", keep)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(elsewhere, ada, "POST", "/v1/runs/root/cancel").result().status_code == 200
+        keep(*given)
+
+    monkeypatch.setattr(answers, "keep", cancelled_meanwhile)
+    context = {"run_id": run} | ({"parent_run_id": "grandchild"} if run == "new" else {})
+    refused(ada.post(agent=context), "run_cancelled")
+    assert ada("GET", "/v1/runs/root").data["counts"] == {"cancelled": 6}
+
+
+def test_what_is_being_accepted_when_its_run_is_cancelled_is_cancelled_too(ada: Caller, live_db: Any) -> None:
+    family(ada)
+    Agent.objects.update(exempt=False)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            for run in ("grandchild", "new"):
+                context = {"run_id": run, "parent_run_id": "child"}
+                assert ada.post(to=f"{run}@example.org", agent=context).status_code == 202
+            cancelled = pool.submit(elsewhere, ada, "POST", "/v1/runs/root/cancel")
+            with psycopg.connect(live_db.superuser, autocommit=True) as superuser:
+                while not cancelled.done() and superuser.execute(WAITING).fetchone() == (0,):
+                    pass
+        run = cancelled.result().data
+    assert run["counts"] == {"cancelled": 8}
+    assert len(run["descendants"]) == 3
+    assert all(each["cancelled_at"] for each in [run, *run["descendants"]])
 
 
 # -- stopping

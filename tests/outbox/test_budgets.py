@@ -552,3 +552,35 @@ def test_an_agent_begins_twenty_trees_a_day(ada: Caller) -> None:
     assert (problem.scope, problem.limit) == ("root_runs", 20)
     assert ada.post(agent={"run_id": "r3"}).status_code == 202
     assert ada.post(agent={"run_id": "below", "parent_run_id": "r3"}).status_code == 202
+
+
+def run(name: str, parent: str | None = None) -> dict[str, Any]:
+    return {"agent": {"run_id": name, **({"parent_run_id": parent} if parent else {})}}
+
+
+def mail(to: str = "grace@example.org", **more: Any) -> dict[str, Any]:
+    return {"to": to, "subject": "Your question", "text": "Hi", **more}
+
+
+def test_a_run_that_a_batch_opened_below_another_sends_on(ada: Caller) -> None:
+    batch = [mail(**run("a")), mail("b@example.org", **run("b", "a")), mail("c@example.org", **run("c", "b"))]
+    answer = ada("POST", "/v1/messages/batch", {"messages": batch})
+    assert [each["status"] for each in answer.data["data"]] == [202, 202, 202]
+    for name, used in (("b", 4), ("c", 5), ("a", 6)):
+        posted = ada.post(to=f"{name}2@example.org", **run(name))
+        assert (posted.status_code, posted.data["budget"]["run"]["used"]) == (202, used), posted.content
+    lowered = ada("POST", "/v1/runs/b/budget", {"recipients": 5}).data["budget"]["run"]
+    assert lowered == {"limit": 5, "used": 4, "remaining": 1}
+
+
+def test_a_root_is_bounded_though_a_later_message_of_its_batch_names_a_parent(ada: Caller) -> None:
+    Agent.objects.update(recipients_per_run=2)
+    assert ada.post(**run("p")).status_code == 202
+    batch = [mail(person, **run("a")) for person in people(3)]
+    answer = ada("POST", "/v1/messages/batch", {"messages": [*batch, mail(**run("a", "p"))]})
+    assert [each.get("code") for each in answer.data["data"]] == [
+        None,
+        None,
+        "run_budget_exhausted",
+        "run_parent_conflict",
+    ]

@@ -14,7 +14,7 @@ from outbox.ledger import Settlement, Testimony
 from outbox.models import Delivery, Endpoint, Event, Notice
 from outbox.openapi_webhooks import model_of
 from outbox.payloads import parse_draft
-from outbox.webhook_events import EVENTS, body
+from outbox.webhook_events import EVENTS, Verdict, body
 from reputation import killswitch, sql
 from reputation.models import Ramp
 from reputation.vault import new_master_key
@@ -101,12 +101,24 @@ def test_a_rollback_tells_nothing(caller: Caller) -> None:
     assert kinds() == []
 
 
+def test_what_became_of_a_message_is_told_in_order_whatever_it_is_told_of(caller: Caller) -> None:
+    endpoint()
+    [delivery, _] = post(caller, "grace@example.org", "ada@example.org")
+    ledger.cancel_message(ids.message_of(delivery), "by_agent", "agent:ada")
+    told = []
+    for _ in range(3):
+        [due] = webhooks.claim(10)
+        told.append(due.kind)
+        webhooks.settle(due, webhooks.Outcome(Verdict.TAKEN, 200))
+    assert told == ["delivery.queued", "delivery.queued", "message.cancelled"]
+
+
 def test_what_is_told_names_things_as_the_api_does_and_holds_no_content(caller: Caller) -> None:
     endpoint()
     [delivery] = post(caller, agent={"run_id": "r-1"})
     settled(caller, "bounced", "recipient_unknown")
     bounced = Notice.objects.get(kind="delivery.bounced")
-    assert bounced.subject == ids.printed("dlv", delivery)
+    assert bounced.subject == ids.printed("msg", ids.message_of(delivery))
     assert bounced.data == {
         "delivery": ids.printed("dlv", delivery),
         "message": ids.printed("msg", ids.message_of(delivery)),

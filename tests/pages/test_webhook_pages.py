@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from outbox import endpoints, webhooks
+from outbox import endpoints, ids, webhooks
 from outbox.models import Endpoint, Notice
 from outbox.webhook_events import Verdict
 from outbox.webhooks import Outcome
@@ -89,6 +89,22 @@ def test_a_notice_is_looked_at_and_sent_again() -> None:
         assert (str(notice.pk).encode() in found) is seen
     client.post(f"/admin/outbox/notice/{notice.pk}/again/")
     assert Notice.objects.get().state == "waiting"
+
+
+def test_a_notice_is_found_by_its_message_and_by_each_delivery() -> None:
+    made, _ = endpoints.add("ops", URL)
+    endpoints.try_out(made.pk)
+    message = ids.new_id(1)
+    Notice.objects.update(subject=ids.printed("msg", message))
+    mine = ids.delivery_id(message, 2)
+    strange = ids.delivery_id(ids.new_id(2), 1)
+    client = root()
+    for word, seen in (
+        (ids.printed("msg", message), 1),
+        (ids.printed("dlv", mine), 1),
+        (ids.printed("dlv", strange), 0),
+    ):
+        assert len(client.get(f"/admin/outbox/notice/?q={word}").context["cl"].result_list) == seen
 
 
 def test_all_since_a_time_are_sent_again() -> None:
