@@ -1,6 +1,7 @@
 """Settings: addresses, secrets and switches of deployment, from the environment. Policy numbers live with
 their rules. A bad value stops the start with a sentence that says which variable and what it wants."""
 
+import ipaddress
 import logging
 import os
 import shlex
@@ -17,7 +18,7 @@ YEARS = 10 * 365 * 24 * 3600  # as good as for ever, where a number of seconds i
 def text(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, default)
     if value is None:
-        raise ImproperlyConfigured(f"Set {name}; see README, 'Configuration'.")
+        raise ImproperlyConfigured(f"Set {name}; see README, 'In production'.")
     return value
 
 
@@ -46,12 +47,24 @@ def endpoints(name: str) -> list[tuple[str, int]]:
     return [(host, int(port)) for host, _, port in pairs]
 
 
-def web_address(name: str) -> str:
-    value = text(name, "")
+def networks(name: str) -> list[str]:
+    try:
+        return [str(ipaddress.ip_network(word)) for word in words(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} wants addresses or networks, by commas: {error}.") from None
+
+
+def web_address(name: str, default: str = "") -> str:
+    value = text(name, default).rstrip("/")
     parts = urlsplit(value)
     if value and (parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc):
         raise ImproperlyConfigured(f"{name} wants http:// or https:// and a host, without user or password.")
     return value
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def database(url: str) -> dict[str, Any]:
@@ -97,11 +110,11 @@ def kept(found: dict[str, Any], connections: int) -> dict[str, Any]:
 DEBUG = flag("DEBUG")
 SECRET_KEY = text("SECRET_KEY", "insecure-only-for-checks" if flag("AO_CHECKING") else None)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-PUBLIC_URL = text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+PUBLIC_URL = web_address("PUBLIC_URL", "http://localhost:8000")
 
 # The kill switch's own process (config.switch): where it is reached, and how many connections it keeps.
 AO_SWITCH = flag("AO_SWITCH")
-AO_SWITCH_URL = text("AO_SWITCH_URL", PUBLIC_URL).rstrip("/")
+AO_SWITCH_URL = web_address("AO_SWITCH_URL", PUBLIC_URL)
 AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5)
 
 DATABASE_URL = text("DATABASE_URL", "postgresql:///outbox")
@@ -185,6 +198,10 @@ OTP_ADMIN_HIDE_SENSITIVE_DATA = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_AGE = 12 * 3600
+# A proxy that speaks TLS for us passes on plain HTTP: what people's browsers call us is said here, not guessed from it.
+CSRF_TRUSTED_ORIGINS = sorted({origin(PUBLIC_URL), origin(AO_SWITCH_URL)})
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed (`config.proxies`); of anybody else they are claims.
+AO_PROXIES = networks("AO_PROXIES")
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
