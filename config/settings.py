@@ -285,11 +285,28 @@ def _without_trace(record: logging.LogRecord) -> bool:
     return True
 
 
+def _one_line(record: logging.LogRecord) -> bool:
+    """A broker or a database that is gone is told by all that miss it, several a second: not with a stack each."""
+    from django.db import InterfaceError, InternalError, OperationalError
+
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "celery.beat" or isinstance(error, (InterfaceError, InternalError, OperationalError)):
+        record.msg, record.args, record.exc_info = record.getMessage().partition("\n")[0], (), None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"untraced": {"()": "django.utils.log.CallbackFilter", "callback": _without_trace}},
-    "loggers": {"django.request": {"filters": ["untraced"]}},
+    "filters": {
+        "untraced": {"()": "django.utils.log.CallbackFilter", "callback": _without_trace},
+        "one line": {"()": "django.utils.log.CallbackFilter", "callback": _one_line},
+    },
+    "loggers": {
+        "django.request": {"filters": ["untraced"]},
+        "celery.beat": {"filters": ["one line"]},
+        "celery.app.trace": {"filters": ["one line"]},
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO")},
