@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from outbox.checks import deployment, refuse_to_start
+from config.embedded import Urls
+from outbox.checks import deployment, refuse_to_start, tables
 
 SOUND: dict[str, Any] = {
     "DEBUG": False,
@@ -52,6 +55,18 @@ def test_settings_that_must_not_meet(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], ids: list[str]
 ) -> None:
     assert found(monkeypatch, **changed) == ids
+
+
+def test_tables_of_before_the_audit_are_not_touched(live_db: Urls) -> None:
+    assert tables(databases=["owner"]) == []
+    with psycopg.connect(live_db.superuser, autocommit=True) as superuser:
+        superuser.execute("ALTER TABLE outbox_audit RENAME TO outbox_audit_hidden")
+        try:
+            with pytest.raises(CommandError, match=r"outbox\.E007"):
+                call_command("migrate", database="owner", skip_checks=False, verbosity=0)
+        finally:
+            superuser.execute("ALTER TABLE outbox_audit_hidden RENAME TO outbox_audit")
+    assert tables() == [], "of no database, none is asked"
 
 
 def test_an_error_stops_the_start_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
