@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -29,10 +30,10 @@ def flag(name: str, default: bool = False) -> bool:
     return value in {"1", "true", "yes"}
 
 
-def number(name: str, default: int) -> int:
+def number(name: str, default: int, least: int = 0) -> int:
     value = os.environ.get(name, str(default))
-    if not value.isdigit():
-        raise ImproperlyConfigured(f"{name} wants a whole number, not {value!r}.")
+    if not value.isdecimal() or int(value) < least:
+        raise ImproperlyConfigured(f"{name} wants a whole number from {least}, not {value!r}.")
     return int(value)
 
 
@@ -45,6 +46,30 @@ def endpoints(name: str) -> list[tuple[str, int]]:
     if any(not host or not port.isdigit() for host, _, port in pairs):
         raise ImproperlyConfigured(f"{name} wants host:port, separated by commas.")
     return [(host, int(port)) for host, _, port in pairs]
+
+
+def one_of(name: str, known: Sequence[str], default: str) -> str:
+    value = text(name, default).upper()
+    if value not in known:
+        raise ImproperlyConfigured(f"{name} wants one of {', '.join(known)}.")
+    return value
+
+
+def command(name: str) -> list[str]:
+    try:
+        return shlex.split(text(name, ""))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} wants a command and its words: {error}.") from None
+
+
+def service(name: str, schemes: Sequence[str], default: str) -> str:
+    """A URL that may hold a password: it is not said again."""
+    value = text(name, default)
+    if value and value.partition("://")[0] not in schemes:
+        raise ImproperlyConfigured(
+            f"{name} wants a URL that begins with {', '.join(f'{s}://' for s in schemes)}."
+        )
+    return value
 
 
 def networks(name: str) -> list[str]:
@@ -115,7 +140,7 @@ PUBLIC_URL = web_address("PUBLIC_URL", "http://localhost:8000")
 # The kill switch's own process (config.switch): where it is reached, and how many connections it keeps.
 AO_SWITCH = flag("AO_SWITCH")
 AO_SWITCH_URL = web_address("AO_SWITCH_URL", PUBLIC_URL)
-AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5)
+AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5, least=1)
 
 DATABASE_URL = text("DATABASE_URL", "postgresql:///outbox")
 DATABASES = {"default": database(DATABASE_URL)}
@@ -126,7 +151,7 @@ if "DATABASE_OWNER_URL" in os.environ:
     DATABASES["owner"] = database(text("DATABASE_OWNER_URL")) | {"TEST": {"MIRROR": "default"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHE_URL = text("CACHE_URL", "")
+CACHE_URL = service("CACHE_URL", ["redis", "rediss", "unix"], "")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}
     if CACHE_URL
@@ -220,7 +245,8 @@ CONTENT_SECURITY_POLICY = {
 # 36 MiB of JSON is the contract's limit; the door measures it before it reads.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 36 * 1024 * 1024
 
-CELERY_BROKER_URL = text("CELERY_BROKER_URL", "pgmq://")
+BROKERS = ["pgmq", "amqp", "amqps", "redis", "rediss", "sentinel"]
+CELERY_BROKER_URL = service("CELERY_BROKER_URL", BROKERS, "pgmq://")
 
 AO_MASTER_KEYS = words("AO_MASTER_KEYS")
 AO_VERP_KEYS = words("AO_VERP_KEYS")
@@ -269,13 +295,13 @@ AO_SENDING_ADDRESSES = words("AO_SENDING_ADDRESSES", "127.0.0.1" if AO_ALLOW_LOO
 # Whom alarms are told (JSON by POST, or to a command's standard input), who has to hear every minute that somebody
 # watches, and where the runbook is read. Addresses of the operator's own: they may be internal.
 AO_PAGER_URL = web_address("AO_PAGER_URL")
-AO_PAGER_COMMAND = shlex.split(text("AO_PAGER_COMMAND", ""))
+AO_PAGER_COMMAND = command("AO_PAGER_COMMAND")
 AO_HEARTBEAT_URL = web_address("AO_HEARTBEAT_URL")
 # The stream by which reviewers are written to when requests wait, a transactional one; empty: they are not.
 AO_REVIEWERS_STREAM = text("AO_REVIEWERS_STREAM", "")
 AO_RUNBOOK_URL = text("AO_RUNBOOK_URL", "docs/runbook.md")
-AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
-AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)
+AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400, least=1)
+AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20, least=1)
 
 
 def _without_trace(record: logging.LogRecord) -> bool:
@@ -309,5 +335,8 @@ LOGGING = {
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO")},
+    "root": {
+        "handlers": ["console"],
+        "level": one_of("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], "INFO"),
+    },
 }

@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from reputation import sql
+from reputation.vault import BadMasterKey, Vault
 
 MIN_KEY: int = 16
 HTTPS: int = 443
@@ -81,10 +82,12 @@ def _names() -> Iterator[checks.CheckMessage]:
 
 
 def _secrets() -> Iterator[checks.CheckMessage]:
-    if not settings.AO_MASTER_KEYS:
+    try:
+        Vault(settings.AO_MASTER_KEYS)
+    except BadMasterKey as error:
         yield checks.Error(
-            "AO_MASTER_KEYS is empty: signing keys could not be unsealed, so nothing could be sent.",
-            hint="Set it to a key made by `reputation.vault.new_master_key`, kept outside the database.",
+            f"AO_MASTER_KEYS: {error}. Signing keys could not be unsealed, so nothing could be sent.",
+            hint="Set it to what `reputation.vault.new_master_key()` returns, kept outside the database.",
             id="outbox.E003",
         )
     if not settings.AO_VERP_KEYS or any(len(key) < MIN_KEY for key in settings.AO_VERP_KEYS):

@@ -10,10 +10,11 @@ from django.test import override_settings
 
 from config.embedded import Urls
 from outbox.checks import deployment, refuse_to_start, tables
+from reputation.vault import new_master_key
 
 SOUND: dict[str, Any] = {
     "DEBUG": False,
-    "AO_MASTER_KEYS": ["k"],
+    "AO_MASTER_KEYS": [new_master_key()],
     "AO_VERP_KEYS": ["0123456789abcdef"],
     "AO_SUPPRESSION_KEY": "0123456789abcdef",
     "AO_ALLOW_TEST_NAMES": False,
@@ -42,6 +43,7 @@ def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
         ({"DEBUG": True}, ["outbox.E002"]),
         ({"DEBUG": True, **SIMULATED}, []),
         ({"AO_MASTER_KEYS": []}, ["outbox.E003"]),
+        ({"AO_MASTER_KEYS": [new_master_key(), "no key"]}, ["outbox.E003"]),
         ({"AO_STS_PORT": 8443}, ["outbox.E005"]),  # no real policy would be found
         ({"AO_CA_FILE": "ca.pem"}, ["outbox.E005"]),
         ({"AO_STS_PORT": 8443, "AO_ALLOW_LOOPBACK": True}, ["outbox.E005"]),  # the system's resolver
