@@ -1,9 +1,11 @@
 """Settings: addresses, secrets and switches of deployment, from the environment. Policy numbers live with
 their rules. A bad value stops the start with a sentence that says which variable and what it wants."""
 
+import ipaddress
 import logging
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -17,7 +19,7 @@ YEARS = 10 * 365 * 24 * 3600  # as good as for ever, where a number of seconds i
 def text(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, default)
     if value is None:
-        raise ImproperlyConfigured(f"Set {name}; see README, 'Configuration'.")
+        raise ImproperlyConfigured(f"Set {name}; see README, 'In production'.")
     return value
 
 
@@ -28,10 +30,10 @@ def flag(name: str, default: bool = False) -> bool:
     return value in {"1", "true", "yes"}
 
 
-def number(name: str, default: int) -> int:
+def number(name: str, default: int, least: int = 0) -> int:
     value = os.environ.get(name, str(default))
-    if not value.isdigit():
-        raise ImproperlyConfigured(f"{name} wants a whole number, not {value!r}.")
+    if not value.isdecimal() or int(value) < least:
+        raise ImproperlyConfigured(f"{name} wants a whole number from {least}, not {value!r}.")
     return int(value)
 
 
@@ -46,12 +48,48 @@ def endpoints(name: str) -> list[tuple[str, int]]:
     return [(host, int(port)) for host, _, port in pairs]
 
 
-def web_address(name: str) -> str:
-    value = text(name, "")
+def one_of(name: str, known: Sequence[str], default: str) -> str:
+    value = text(name, default).upper()
+    if value not in known:
+        raise ImproperlyConfigured(f"{name} wants one of {', '.join(known)}.")
+    return value
+
+
+def command(name: str) -> list[str]:
+    try:
+        return shlex.split(text(name, ""))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} wants a command and its words: {error}.") from None
+
+
+def service(name: str, schemes: Sequence[str], default: str) -> str:
+    """A URL that may hold a password: it is not said again."""
+    value = text(name, default)
+    if value and value.partition("://")[0] not in schemes:
+        raise ImproperlyConfigured(
+            f"{name} wants a URL that begins with {', '.join(f'{s}://' for s in schemes)}."
+        )
+    return value
+
+
+def networks(name: str) -> list[str]:
+    try:
+        return [str(ipaddress.ip_network(word)) for word in words(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} wants addresses or networks, by commas: {error}.") from None
+
+
+def web_address(name: str, default: str = "") -> str:
+    value = text(name, default).rstrip("/")
     parts = urlsplit(value)
     if value and (parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc):
         raise ImproperlyConfigured(f"{name} wants http:// or https:// and a host, without user or password.")
     return value
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def database(url: str) -> dict[str, Any]:
@@ -97,12 +135,12 @@ def kept(found: dict[str, Any], connections: int) -> dict[str, Any]:
 DEBUG = flag("DEBUG")
 SECRET_KEY = text("SECRET_KEY", "insecure-only-for-checks" if flag("AO_CHECKING") else None)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-PUBLIC_URL = text("PUBLIC_URL", "http://localhost:8000").rstrip("/")
+PUBLIC_URL = web_address("PUBLIC_URL", "http://localhost:8000")
 
 # The kill switch's own process (config.switch): where it is reached, and how many connections it keeps.
 AO_SWITCH = flag("AO_SWITCH")
-AO_SWITCH_URL = text("AO_SWITCH_URL", PUBLIC_URL).rstrip("/")
-AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5)
+AO_SWITCH_URL = web_address("AO_SWITCH_URL", PUBLIC_URL)
+AO_SWITCH_CONNECTIONS = number("AO_SWITCH_CONNECTIONS", 5, least=1)
 
 DATABASE_URL = text("DATABASE_URL", "postgresql:///outbox")
 DATABASES = {"default": database(DATABASE_URL)}
@@ -113,7 +151,7 @@ if "DATABASE_OWNER_URL" in os.environ:
     DATABASES["owner"] = database(text("DATABASE_OWNER_URL")) | {"TEST": {"MIRROR": "default"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHE_URL = text("CACHE_URL", "")
+CACHE_URL = service("CACHE_URL", ["redis", "rediss", "unix"], "")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}
     if CACHE_URL
@@ -185,6 +223,10 @@ OTP_ADMIN_HIDE_SENSITIVE_DATA = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_AGE = 12 * 3600
+# A proxy that speaks TLS for us passes on plain HTTP: what people's browsers call us is said here, not guessed from it.
+CSRF_TRUSTED_ORIGINS = sorted({origin(PUBLIC_URL), origin(AO_SWITCH_URL)})
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed (`config.proxies`); of anybody else they are claims.
+AO_PROXIES = networks("AO_PROXIES")
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -203,7 +245,8 @@ CONTENT_SECURITY_POLICY = {
 # 36 MiB of JSON is the contract's limit; the door measures it before it reads.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 36 * 1024 * 1024
 
-CELERY_BROKER_URL = text("CELERY_BROKER_URL", "pgmq://")
+BROKERS = ["pgmq", "amqp", "amqps", "redis", "rediss", "sentinel"]
+CELERY_BROKER_URL = service("CELERY_BROKER_URL", BROKERS, "pgmq://")
 
 AO_MASTER_KEYS = words("AO_MASTER_KEYS")
 AO_VERP_KEYS = words("AO_VERP_KEYS")
@@ -252,13 +295,13 @@ AO_SENDING_ADDRESSES = words("AO_SENDING_ADDRESSES", "127.0.0.1" if AO_ALLOW_LOO
 # Whom alarms are told (JSON by POST, or to a command's standard input), who has to hear every minute that somebody
 # watches, and where the runbook is read. Addresses of the operator's own: they may be internal.
 AO_PAGER_URL = web_address("AO_PAGER_URL")
-AO_PAGER_COMMAND = shlex.split(text("AO_PAGER_COMMAND", ""))
+AO_PAGER_COMMAND = command("AO_PAGER_COMMAND")
 AO_HEARTBEAT_URL = web_address("AO_HEARTBEAT_URL")
 # The stream by which reviewers are written to when requests wait, a transactional one; empty: they are not.
 AO_REVIEWERS_STREAM = text("AO_REVIEWERS_STREAM", "")
 AO_RUNBOOK_URL = text("AO_RUNBOOK_URL", "docs/runbook.md")
-AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400)
-AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20)
+AO_MAX_CONVERSATIONS = number("AO_MAX_CONVERSATIONS", 400, least=1)
+AO_MAX_PER_SITE = number("AO_MAX_PER_SITE", 20, least=1)
 
 
 def _without_trace(record: logging.LogRecord) -> bool:
@@ -268,12 +311,32 @@ def _without_trace(record: logging.LogRecord) -> bool:
     return True
 
 
+def _one_line(record: logging.LogRecord) -> bool:
+    """A broker or a database that is gone is told by all that miss it, several a second: not with a stack each."""
+    from django.db import InterfaceError, InternalError, OperationalError
+
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "celery.beat" or isinstance(error, (InterfaceError, InternalError, OperationalError)):
+        record.msg, record.args, record.exc_info = record.getMessage().partition("\n")[0], (), None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"untraced": {"()": "django.utils.log.CallbackFilter", "callback": _without_trace}},
-    "loggers": {"django.request": {"filters": ["untraced"]}},
+    "filters": {
+        "untraced": {"()": "django.utils.log.CallbackFilter", "callback": _without_trace},
+        "one line": {"()": "django.utils.log.CallbackFilter", "callback": _one_line},
+    },
+    "loggers": {
+        "django.request": {"filters": ["untraced"]},
+        "celery.beat": {"filters": ["one line"]},
+        "celery.app.trace": {"filters": ["one line"]},
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "INFO")},
+    "root": {
+        "handlers": ["console"],
+        "level": one_of("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], "INFO"),
+    },
 }

@@ -19,9 +19,12 @@ from django.urls import get_resolver
 os.environ["AO_SWITCH"] = "1"  # before the settings are read
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+django = get_wsgi_application()
 
 from config import celery  # noqa: E402, F401  needs the settings; a resume kicks a worker
+from config.proxies import behind_proxies  # noqa: E402  needs the settings
+
+application = behind_proxies(django)
 
 logger = logging.getLogger(__name__)
 

@@ -71,12 +71,17 @@ def _up_and_down(places: Places, ports: Ports) -> int:
 def _prepare() -> None:
     """Tables, rights, queue and demo rows: as the owner, skipped when they are as they should be."""
     import django
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     _tell("tables and demo")
-    call_command("prepare", verbosity=0)
+    try:
+        call_command("prepare", verbosity=0)
+    except CommandError as error:
+        raise CannotStart(
+            f"{error}\n`make clean` starts anew; it removes the data of this checkout."
+        ) from None
     call_command("demo", verbosity=0)
 
 

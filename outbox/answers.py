@@ -31,6 +31,8 @@ FROM unnest(%(keys)s::text[], %(digests)s::bytea[], %(statuses)s::smallint[], %(
             %(messages)s::uuid[]) AS t (key, digest, status, body, message_id)
 """
 
+PAGE: Final = 10_000
+
 # At least 72 hours, and while a delivery of its message is open.
 FORGET: Final[LiteralString] = """
 DELETE FROM outbox_answer WHERE ctid = ANY(ARRAY(
@@ -124,6 +126,9 @@ def keep(remembered: Sequence[Remembered], agent_id: int) -> None:
     sql.count(KEEP, fields)
 
 
-def forget(limit: int = 10_000) -> int:
-    """Drop answers that are old enough and whose messages are done; how many that were."""
-    return sql.count(FORGET, [limit])
+def forget() -> int:
+    """Drop answers that are old enough and whose messages are done; how many that were. A page at a time."""
+    forgotten = 0
+    while page := sql.count(FORGET, [PAGE]):
+        forgotten += page
+    return forgotten

@@ -43,7 +43,8 @@ def _passes(check: Callable[[], bool]) -> bool:
 
 
 def _database() -> bool:
-    return sql.one("SELECT 1 AS yes") is not None
+    """It answers, and takes what is written: a standby that was not promoted answers, too."""
+    return bool(sql.one("SELECT current_setting('transaction_read_only') = 'off' AS writable").writable)
 
 
 def _migrations() -> bool:

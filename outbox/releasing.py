@@ -69,8 +69,11 @@ def tend(seconds: float = IN_TICK) -> None:
 
 
 def forget() -> int:
-    """Drop what belonged to requests that ended long ago; how many messages."""
-    return sql.count(approval_statements.FORGET)
+    """Drop what belonged to requests that ended long ago; how many messages. A page at a time."""
+    forgotten = 0
+    while page := sql.count(approval_statements.FORGET):
+        forgotten += page
+    return forgotten
 
 
 def _ask() -> None:

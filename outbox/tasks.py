@@ -70,18 +70,9 @@ def rouse() -> None:
 
 @shared_task(name="outbox.keep_house")  # type: ignore[untyped-decorator]
 def keep_house() -> None:
-    """Forget old answers, prints and what was quarantined, make the partitions of the months to come."""
-    answers.forget()
-    budgets.forget()
-    duplicates.forget()
-    quarantine.forget()
-    relayed.forget()
-    house.forget_sessions()
-    knocks.forget()
-    house.make_partitions()
-    webhooks.forget()
-    judging.forget()
-    releasing.forget()
+    """Make the partitions of the months to come, forget old answers, prints and what was quarantined."""
+    kept = (answers, budgets, duplicates, quarantine, relayed, knocks, webhooks, judging, releasing)
+    house.do_each(house.make_partitions, house.forget_sessions, *(room.forget for room in kept))
 
 
 @shared_task(name="outbox.verify_domain")  # type: ignore[untyped-decorator]

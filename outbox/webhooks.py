@@ -31,6 +31,7 @@ PLACES_OF_ONE: Final = 8
 REST_SECONDS: Final = (1, 300)
 DISABLED_AFTER: Final = "3 days"
 KEPT: Final = "30 days"
+PAGE: Final = 50_000
 
 RETURN_LOST: Final[LiteralString] = """
 UPDATE outbox_notice SET state = 'waiting', leased_until = NULL, said = 'its sender died'
@@ -191,10 +192,13 @@ def again_since(endpoint: int, since: datetime, *, taken: bool, limit: int = 10_
     return _ringing(sql.count(AGAIN_SINCE, fields))
 
 
-def forget(limit: int = 50_000) -> int:
-    """Drop notices older than ``KEPT``, and secrets whose rotation is over; how many notices."""
+def forget() -> int:
+    """Drop notices older than ``KEPT``, a page at a time, and secrets whose rotation is over; how many notices."""
     sql.count(FORGET_SECRETS)
-    return sql.count(FORGET, {"kept": KEPT, "limit": limit})
+    forgotten = 0
+    while page := sql.count(FORGET, {"kept": KEPT, "limit": PAGE}):
+        forgotten += page
+    return forgotten
 
 
 def _due(row: sql.Row) -> Due:

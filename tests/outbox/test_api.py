@@ -672,6 +672,15 @@ def test_a_bug_of_ours_shows_no_trace(ada: Caller, monkeypatch: pytest.MonkeyPat
     assert b"division" not in response.content
 
 
+def test_a_database_that_takes_no_writes_is_not_ready(live_db: Any) -> None:
+    sql.count("SET default_transaction_read_only = on")
+    try:
+        response = Client().get("/readyz")
+    finally:
+        sql.count("RESET default_transaction_read_only")
+    assert (response.status_code, response.json()["checks"]["database"]) == (503, "failed")
+
+
 def test_a_process_is_alive_without_a_database_but_not_ready(live_db: Any, no_database: None) -> None:
     assert Client().get("/livez").status_code == 200
     response = Client().get("/readyz")

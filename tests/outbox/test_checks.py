@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from outbox.checks import deployment, refuse_to_start
+from config.embedded import Urls
+from outbox.checks import deployment, refuse_to_start, tables
+from reputation.vault import new_master_key
 
 SOUND: dict[str, Any] = {
     "DEBUG": False,
-    "AO_MASTER_KEYS": ["k"],
+    "AO_MASTER_KEYS": [new_master_key()],
     "AO_VERP_KEYS": ["0123456789abcdef"],
     "AO_SUPPRESSION_KEY": "0123456789abcdef",
     "AO_ALLOW_TEST_NAMES": False,
@@ -39,6 +43,7 @@ def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
         ({"DEBUG": True}, ["outbox.E002"]),
         ({"DEBUG": True, **SIMULATED}, []),
         ({"AO_MASTER_KEYS": []}, ["outbox.E003"]),
+        ({"AO_MASTER_KEYS": [new_master_key(), "no key"]}, ["outbox.E003"]),
         ({"AO_STS_PORT": 8443}, ["outbox.E005"]),  # no real policy would be found
         ({"AO_CA_FILE": "ca.pem"}, ["outbox.E005"]),
         ({"AO_STS_PORT": 8443, "AO_ALLOW_LOOPBACK": True}, ["outbox.E005"]),  # the system's resolver
@@ -52,6 +57,18 @@ def test_settings_that_must_not_meet(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], ids: list[str]
 ) -> None:
     assert found(monkeypatch, **changed) == ids
+
+
+def test_tables_of_before_the_audit_are_not_touched(live_db: Urls) -> None:
+    assert tables(databases=["owner"]) == []
+    with psycopg.connect(live_db.superuser, autocommit=True) as superuser:
+        superuser.execute("ALTER TABLE outbox_audit RENAME TO outbox_audit_hidden")
+        try:
+            with pytest.raises(CommandError, match=r"outbox\.E007"):
+                call_command("migrate", database="owner", skip_checks=False, verbosity=0)
+        finally:
+            superuser.execute("ALTER TABLE outbox_audit_hidden RENAME TO outbox_audit")
+    assert tables() == [], "of no database, none is asked"
 
 
 def test_an_error_stops_the_start_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,8 @@ class Command(BaseCommand):
         if OWNER not in settings.DATABASES:
             raise CommandError("Set DATABASE_OWNER_URL to the role that owns the tables.")
         if self._is_behind():
-            call_command("migrate", database=OWNER, interactive=False, verbosity=options["verbosity"])
+            said = {"interactive": False, "verbosity": options["verbosity"], "skip_checks": False}
+            call_command("migrate", database=OWNER, **said)
             call_command("grants", stdout=io.StringIO())
         make_groups(OWNER)
         if settings.CELERY_BROKER_URL.startswith("pgmq://") and not self._has_pgmq():
