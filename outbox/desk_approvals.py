@@ -295,6 +295,7 @@ def _row(case: Listed, now_: datetime) -> dict[str, Any]:
         "age": (now_ - case.opened_at).total_seconds(),
         "left": (case.expires_at - now_).total_seconds(),
         "reasons": [REASONS.get(code, code.replace("_", " ")) for code in case.reasons],
+        "answer": DONE.get(case.answer, case.answer),
     }
 
 
