@@ -135,10 +135,36 @@ def test_a_second_person_confirms_and_the_first_may_not(
     told = shown(rita.get(address(request_)))
     assert "Waits for a second person" in told
     assert 'value="confirm"' not in told
+    assert "<b>Proposed to release</b> by rita" in told
     assert "somebody else has to confirm" in shown(decide(rita, request_, "confirm"), 403)
     assert decide(omar, request_, "confirm").status_code == 302
     asked.carried(request_)
     assert asked.counts() == {"queued": 3}
+    told = shown(rita.get(address(request_)))
+    assert "<b>Confirmed</b> by omar" in told
+    assert "<b>Proposed to release</b> by rita" in told
+
+
+@pytest.mark.parametrize("answer", ["withdraw", "refuse"])
+def test_what_nobody_confirmed_is_not_told_as_released(
+    rita: Client, omar: Client, request_: Approval, answer: str
+) -> None:
+    Stream.objects.update(second_person_above=2)
+    decide(rita, request_, "waves")
+    assert decide(omar, request_, answer, why="not like this").status_code == 302
+    told = shown(rita.get(address(request_)))
+    assert "<b>Proposed to release in waves</b> by rita" in told
+    assert "<b>Released" not in told
+
+
+def test_waves_that_are_refused_later_had_been_released(
+    rita: Client, request_: Approval, live_db: Any
+) -> None:
+    decide(rita, request_, "waves")
+    asked.carried(request_)
+    asked.held(live_db, request_.agent, *asked.to("late"))
+    decide(rita, request_, "refuse", why="enough")
+    assert "<b>Released in waves</b> by rita" in shown(rita.get(address(request_)))
 
 
 # -- what is decided -----------------------------------------------------------------------------------------
