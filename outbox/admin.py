@@ -68,8 +68,12 @@ class ApiKeyInline(ReadOnlyInline):
     )
     ordering = ("-pk",)
     verbose_name_plural = "keys"
+    may_revoke = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        self.may_revoke = request.user.has_perm(
+            "outbox.change_apikey"
+        )  # an inline is made anew for each request
         return super().get_queryset(request).defer("secret_hash")
 
     @admin.display(description="key")
@@ -80,6 +84,8 @@ class ApiKeyInline(ReadOnlyInline):
     def end(self, key: ApiKey) -> Any:
         if key.revoked_at:
             return stamp(key.revoked_at)
+        if not self.may_revoke:
+            return "-"
         return format_html(
             '<a class="ao-do" href="{}">revoke</a>', reverse("admin:outbox_apikey_revoke", args=[key.pk])
         )

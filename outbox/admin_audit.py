@@ -4,17 +4,21 @@ Guarantees: nothing here can be changed; opening it verifies nothing, however lo
 step at a time, and its last word stands above the list.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from outbox.models import Audit, AuditLook
 from outbox.searching import PeriodFilter
+from reputation.models import Stream
 from reputation.switchlog import RULE
 from reputation.viewing import ReadOnly, block, chip, clock, stamp, visible
 
@@ -24,7 +28,9 @@ NOUNS: Final = {
     "reopening": "resumes in steps",
     "purge": "purges",
     "judgement": "conclusions of rules",
+    "approval": "decisions about requests",
     "uncertain": "what became of uncertain deliveries",
+    "export": "lists taken away",
     "login": "log-ins",
     "admin": "the admin",
     "membership": "who belongs to a group",
@@ -35,6 +41,7 @@ NOUNS: Final = {
     "agent": "agents",
     "apikey": "API keys",
     "endpoint": "webhooks out",
+    "policy": "policies",
     "numbers": "the numbers of rules",
     "suppression": "suppressions by people",
     "stream": "streams",
@@ -44,7 +51,13 @@ NOUNS: Final = {
     "key": "signing keys",
     "providerlimit": "provider limits",
 }
+ALSO: Final = {"secondfactor": "second_factor"}  # what people do with theirs, beside what became of the row
 BRIEF: Final = 120  # characters of a detail in the list
+
+
+NOTHING: Final = "none"
+# subjects that tell a row by its number -> whose row it is
+BY_NUMBER: Final[Mapping[str, type[Model]]] = {"policy": Stream, "numbers": Stream, "secondfactor": User}
 
 
 class NounFilter(admin.SimpleListFilter):
@@ -55,7 +68,13 @@ class NounFilter(admin.SimpleListFilter):
         return list(NOUNS.items())
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Audit]) -> QuerySet[Audit]:
-        return queryset.filter(act__startswith=f"{self.value()}.") if self.value() else queryset
+        noun = self.value()
+        if not noun:
+            return queryset
+        words = [noun, *filter(None, [ALSO.get(noun)])]
+        return queryset.filter(
+            Q(act=noun) | Q(*(("act__startswith", f"{word}.") for word in words), _connector=Q.OR)
+        )
 
 
 class DoerFilter(admin.SimpleListFilter):
@@ -102,16 +121,16 @@ class AuditAdmin(ReadOnly):
 
     @admin.display(description="what it was done to")
     def about(self, row: Audit) -> str:
-        return visible(row.subject)
+        return visible(row.subject + _named(row.subject))
 
     @admin.display(description="detail")
     def brief(self, row: Audit) -> str:
-        words = visible("; ".join(f"{name}: {_said(value)}" for name, value in row.detail.items()))
+        words = visible("; ".join(f"{name}: {value}" for name, value in _told(row) if value != NOTHING))
         return words if len(words) <= BRIEF else f"{words[:BRIEF]} …"
 
     @admin.display(description="detail")
     def told(self, row: Audit) -> SafeString:
-        lines = ((name, block(_said(value))) for name, value in row.detail.items())
+        lines = ((name, block(value)) for name, value in _told(row))
         return format_html(
             '<dl class="ao-told">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines)
         )
@@ -135,14 +154,37 @@ def standing() -> SafeString:
     )
 
 
-def _said(value: Any) -> str:
-    """What a row of the audit says of one thing: before and after, a list, or just it."""
-    if isinstance(value, list) and len(value) == 2 and value[0] != value[1]:
+def _named(subject: str) -> str:
+    """Whose row it is, where the subject tells it by number alone; what is gone has no name."""
+    noun, _, number = subject.partition(":")
+    if noun not in BY_NUMBER or not number.isdecimal():
+        return ""
+    found = BY_NUMBER[noun]._default_manager.filter(pk=int(number)).first()
+    return f" ({found})" if found else ""
+
+
+def _told(row: Audit) -> list[tuple[str, str]]:
+    """What a row tells, each thing by its name in words, the reason first. Only changes are of before and after."""
+    change = row.act.endswith(".changed")
+    names = sorted(row.detail, key=lambda name: name != "why")
+    return [(name.replace("_", " "), _said(name, row.detail[name], change)) for name in names]
+
+
+def _said(name: str, value: Any, change: bool) -> str:
+    if change and isinstance(value, list) and len(value) == 2:
         return f"{_plain(value[0])} → {_plain(value[1])}"
+    if name == "said":  # the admin's own log, which is kept as JSON
+        return LogEntry(change_message=value).get_change_message()
     return _plain(value)
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return (
+            "; ".join(f"{name.replace('_', ' ')}: {_plain(each)}" for name, each in value.items()) or NOTHING
+        )
     if isinstance(value, list):
-        return ", ".join(map(_plain, value)) or "none"
-    return "none" if value in (None, "") else str(value)
+        return ", ".join(map(_plain, value)) or NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return NOTHING if value in (None, "") else str(value)

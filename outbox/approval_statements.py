@@ -80,7 +80,7 @@ SELECT a.version, s.policy_version, pg_current_snapshot()::text AS seen, ao_now(
 FROM outbox_approval AS a JOIN reputation_stream AS s ON s.id = a.stream_id WHERE a.id = %s
 """
 
-# Of what waits first: which stops cover it, and whether all of it is stopped.
+# Of what waits first: which stops cover it, and whether all of it is stopped. OFFSET 0: a look-up for each message.
 STOPPED: Final[LiteralString] = """
 WITH waits AS MATERIALIZED (
     SELECT message_id AS id FROM outbox_held WHERE approval_id = %(approval)s AND decision_id IS NULL
@@ -88,10 +88,12 @@ WITH waits AS MATERIALIZED (
 )
 SELECT array_agg(DISTINCT o.scope ORDER BY o.scope) FILTER (WHERE o.scope IS NOT NULL) AS scopes,
        bool_and(o.scope IS NOT NULL) AS whole, bool_or(NOT a.enabled) AS off
-FROM waits AS w
-JOIN outbox_delivery AS d ON d.id > w.id AND d.id <= (left(w.id::text, 33) || 'fff')::uuid AND d.status = 'held'
+FROM waits AS w CROSS JOIN LATERAL (
+    SELECT lane_id, recipient, status FROM outbox_delivery
+    WHERE id > w.id AND id <= (left(w.id::text, 33) || 'fff')::uuid OFFSET 0) AS d
 JOIN outbox_lane AS l ON l.id = d.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
 LEFT JOIN reputation_openstop AS o ON o.scope = ANY (ao_scopes(l.scopes, d.recipient))
+WHERE d.status = 'held'
 """
 
 # Messages that a decision covers, the recipients it would let go to, and those to whom one person has let go of it

@@ -75,6 +75,14 @@ DONE: Final[Mapping[str, str]] = {
     "lapse": "Lapsed",
 }
 
+# The same, of what needed a second person: until that one confirms, nothing goes.
+PROPOSED: Final[Mapping[str, str]] = {
+    "release": "Proposed to release",
+    "waves": "Proposed to release in waves",
+    "part": "Proposed to release a part",
+}
+ANSWERS: Final = frozenset({Decision.Kind.CONFIRM, Decision.Kind.WITHDRAW})
+
 NOW: Final[LiteralString] = "SELECT ao_now() AS now"
 
 looks = for_people("outbox.view_approval")
@@ -238,18 +246,29 @@ def _state(request: HttpRequest, key: UUID, case: Listed | None = None) -> dict[
         "confirming": row.state == Approval.State.CONFIRMING,
         "mine": row.proposed is not None and row.proposed.who == person.get_username(),
         "stopped": glance(lambda: deciding.stopped(key), "stops") if row.ended_at is None else None,
-        "decisions": glance(lambda: _decisions(key), "decisions"),
+        "decisions": glance(lambda: _decisions(row), "decisions"),
         "may_decide": person.has_perm(DECIDE),
     }
 
 
-def _decisions(key: UUID) -> list[dict[str, Any]]:
+def _decisions(approval: Approval) -> list[dict[str, Any]]:
     """The newest words about it, and what became of what each let go."""
-    fates = reach.fates(key)
-    rows = Decision.objects.filter(approval=key).order_by("-pk")[:SAID]
+    fates = reach.fates(approval.pk)
+    rows = list(Decision.objects.filter(approval=approval).order_by("-pk")[:SAID])
+    proposals = {approval.proposed_id, *(row.of_id for row in rows if _answers(row, fates))}
     return [
-        {"row": row, "done": DONE.get(row.kind, row.kind), "fates": fates.get(row.pk, ())} for row in rows
+        {
+            "row": row,
+            "done": (PROPOSED if row.pk in proposals else DONE).get(row.kind, row.kind),
+            "fates": fates.get(row.pk, ()),
+        }
+        for row in rows
     ]
+
+
+def _answers(row: Decision, fates: Mapping[int, Any]) -> bool:
+    """Whether it is about a proposal: also a refusal of what nobody had confirmed, of which nothing has gone."""
+    return row.kind in ANSWERS or (row.kind == Decision.Kind.REFUSE and row.of_id not in fates)
 
 
 def _list(request: HttpRequest) -> dict[str, Any]:
@@ -295,6 +314,7 @@ def _row(case: Listed, now_: datetime) -> dict[str, Any]:
         "age": (now_ - case.opened_at).total_seconds(),
         "left": (case.expires_at - now_).total_seconds(),
         "reasons": [REASONS.get(code, code.replace("_", " ")) for code in case.reasons],
+        "answer": DONE.get(case.answer, case.answer),
     }
 
 

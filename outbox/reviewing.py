@@ -16,6 +16,9 @@ from outbox import ids
 from reputation import sql
 
 MANY: Final = 10_000  # counted no further: 10,001 says "more"
+# Open at once and sorted by urgency: what is beyond it, the newest, is on no page until others are over. The same for
+# every page, or a request would move from one to another between two looks.
+RANKED: Final = 1_000
 STALE: Final = timedelta(hours=4)
 NEAR: Final = timedelta(hours=2)  # before the deadline
 
@@ -33,7 +36,9 @@ WITH wanted AS MATERIALIZED (
       AND (%(reason)s::text = '' OR a.reasons @> ARRAY[%(reason)s]::varchar[])
       AND (%(state)s::text = '' OR a.state = %(state)s::text)
       AND (%(words)s::text = ''
-           OR strpos(lower(concat_ws(' ', g.name, r.name, r.purpose, r.on_behalf_of)), %(words)s::text) > 0)
+           OR strpos(lower(concat_ws(' ', g.name, r.name, r.purpose, r.on_behalf_of, (
+               SELECT m.subject FROM outbox_held AS h JOIN outbox_message AS m ON m.id = h.message_id
+               WHERE h.approval_id = a.id ORDER BY h.message_id LIMIT 1))), %(words)s::text) > 0)
     ORDER BY CASE WHEN %(closed)s THEN a.ended_at END DESC, a.opened_at LIMIT %(most)s
 ), counted AS (
     SELECT w.*, c.people, c.messages, c.oldest,
@@ -55,11 +60,16 @@ SELECT c.id, c.state, g.name AS agent, s.name AS stream, r.name AS run, c.cluste
        c.expires_at, c.ended_at IS NULL AND ao_now() - c.opened_at > %(stale)s::interval AS stale, c.messages, c.people,
        c.urgency::float8 AS urgency, c.people > s.second_person_above AS second_person,
        coalesce(p.who, '') AS proposed_by, coalesce(m.subject, '') AS subject, c.carrying_id IS NOT NULL AS carrying,
-       c.watched_until, c.said
+       c.watched_until, c.said, coalesce(e.kind, '') AS answer, coalesce(e.who, '') AS answered_by
 FROM counted AS c
 JOIN outbox_agent AS g ON g.id = c.agent_id JOIN reputation_stream AS s ON s.id = c.stream_id
 JOIN outbox_run AS r ON r.id = c.run_id
-LEFT JOIN outbox_decision AS p ON p.id = c.proposed_id LEFT JOIN outbox_message AS m ON m.id = c.oldest
+LEFT JOIN outbox_decision AS p ON p.id = c.proposed_id
+LEFT JOIN outbox_message AS m ON m.id = coalesce(c.oldest, (
+    SELECT h.message_id FROM outbox_held AS h WHERE h.approval_id = c.id ORDER BY h.message_id LIMIT 1))
+LEFT JOIN LATERAL (
+    SELECT d.kind, d.who FROM outbox_decision AS d WHERE d.approval_id = c.id AND d.kind <> 'wave'
+    ORDER BY d.id DESC LIMIT 1) AS e ON c.ended_at IS NOT NULL
 ORDER BY CASE WHEN %(closed)s THEN c.ended_at END DESC, c.urgency DESC, c.id LIMIT %(limit)s OFFSET %(skip)s
 """
 
@@ -100,7 +110,7 @@ class Filters:
     reason: str = ""
     closed: bool = False  # those that are over instead, the newest first
     state: str = ""
-    words: str = ""  # in the agent's or the run's name, its purpose, or for whom it is
+    words: str = ""  # in the agent's or the run's name, its purpose, for whom it is, or its first subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +133,12 @@ class Listed:
     urgency: float  # the greater the more urgent
     second_person: bool  # whether a release of all of it would need two people
     proposed_by: str
-    subject: str  # of its oldest message that waits
+    subject: str  # of its oldest message that waits; of one that is over, its first
     carrying: bool  # whether a decision is being carried out
     watched_until: datetime | None
     said: str  # why waves stopped, or something of it had to stay
+    answer: str  # of one that is over, the kind of what was decided last, and who did
+    answered_by: str
 
     @property
     def printed(self) -> str:
@@ -168,7 +180,7 @@ class Said:
 def listed(filters: Filters, page: int = 1, size: int = 25) -> list[Listed]:
     """A page of the list, the most urgent first; one more than ``size`` rows says that there is another page.
 
-    Requests are few: they are sorted among the oldest hundred, and what comes after these is not what is urgent.
+    Requests are few: they are sorted among the oldest ``RANKED``.
     """
     return _listed(filters, page, size, None)
 
@@ -220,7 +232,7 @@ def _listed(filters: Filters, page: int, size: int, approval: UUID | None) -> li
         "reason": filters.reason,
         "state": filters.state,
         "words": filters.words.lower(),
-        "most": max(100, page * size + 1),
+        "most": max(RANKED, page * size + 1) if filters.closed else RANKED,
         "bound": MANY + 1,
         "aged": AGED,
         "near": NEAR,

@@ -38,7 +38,7 @@ class StreamForm(StreamModelForm):
     """A stream and the hours in which it sends."""
 
     sending_days = forms.TypedMultipleChoiceField(
-        coerce=int, choices=list(DAYS.items()), widget=forms.CheckboxSelectMultiple
+        coerce=int, choices=list(DAYS.items()), widget=forms.CheckboxSelectMultiple, initial=list(DAYS)
     )
 
     class Meta:

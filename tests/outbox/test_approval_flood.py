@@ -1,14 +1,16 @@
 """A flood that is held: one request, whatever its size, and waves that let go exactly what was approved."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from outbox import deciding, releasing, reviewing
+from outbox import approval_statements, deciding, releasing, reviewing
 from outbox.models import Agent, Approval, Delivery, Held
 from outbox.reviewing import Filters
+from reputation import sql
 from reputation.models import Stream
 from tests import factories
 from tests.clocks import later
@@ -102,3 +104,21 @@ def test_eighty_thousand_do_not_slow_the_desk(live_db: Any) -> None:
         took[name] = round((time.perf_counter() - began) * 1000)
     print(took)
     assert sum(took.values()) < 500, took
+
+
+def test_each_message_is_looked_up_and_none_is_compared_with_all(live_db: Any) -> None:
+    """With fresh statistics a plain join of ranges was planned as every message against every delivery that is held."""
+    flood(live_db, factories.agent("ada"), 1000)
+    ask(live_db, "ANALYZE outbox_held, outbox_delivery, outbox_lane")
+    plan = sql.rows(
+        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {approval_statements.STOPPED}",
+        {"approval": request().id, "most": deciding.LOOKED_AT},
+    )
+    read = sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan[0][0][0]["Plan"]))
+    assert read < 20 * deciding.LOOKED_AT
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)

@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import Client
 
-from outbox import deciding, desk_approvals, exhibits, ids, reach
+from outbox import deciding, desk_approvals, exhibits, ids, reach, releasing, reviewing
 from outbox.models import Agent, Approval, Decision
 from outbox.people import make_groups
+from outbox.reviewing import Filters
 from reputation import killswitch
 from reputation.models import Stream
 from tests import factories
@@ -134,10 +135,36 @@ def test_a_second_person_confirms_and_the_first_may_not(
     told = shown(rita.get(address(request_)))
     assert "Waits for a second person" in told
     assert 'value="confirm"' not in told
+    assert "<b>Proposed to release</b> by rita" in told
     assert "somebody else has to confirm" in shown(decide(rita, request_, "confirm"), 403)
     assert decide(omar, request_, "confirm").status_code == 302
     asked.carried(request_)
     assert asked.counts() == {"queued": 3}
+    told = shown(rita.get(address(request_)))
+    assert "<b>Confirmed</b> by omar" in told
+    assert "<b>Proposed to release</b> by rita" in told
+
+
+@pytest.mark.parametrize("answer", ["withdraw", "refuse"])
+def test_what_nobody_confirmed_is_not_told_as_released(
+    rita: Client, omar: Client, request_: Approval, answer: str
+) -> None:
+    Stream.objects.update(second_person_above=2)
+    decide(rita, request_, "waves")
+    assert decide(omar, request_, answer, why="not like this").status_code == 302
+    told = shown(rita.get(address(request_)))
+    assert "<b>Proposed to release in waves</b> by rita" in told
+    assert "<b>Released" not in told
+
+
+def test_waves_that_are_refused_later_had_been_released(
+    rita: Client, request_: Approval, live_db: Any
+) -> None:
+    decide(rita, request_, "waves")
+    asked.carried(request_)
+    asked.held(live_db, request_.agent, *asked.to("late"))
+    decide(rita, request_, "refuse", why="enough")
+    assert "<b>Released in waves</b> by rita" in shown(rita.get(address(request_)))
 
 
 # -- what is decided -----------------------------------------------------------------------------------------
@@ -301,6 +328,7 @@ def test_the_list_is_by_urgency_and_filtered(live_db: Any, rita: Client, ada: Ag
         ("stream=agents-support&agent=ada", "Mine"),
         ("q=bO", "His"),
         ("q=INVOICES", "Mine"),
+        ("q=his", "His"),
     ):
         told = shown(rita.get(f"{LIST}?{asked_for}"))
         assert re.findall(r"“(Mine|His)”", told) == [there], asked_for
@@ -312,6 +340,45 @@ def test_the_list_is_by_urgency_and_filtered(live_db: Any, rita: Client, ada: Ag
     assert rita.get(f"{LIST}?q={name_of(Approval.objects.first())}").status_code == 302
     for nonsense in ("state=nonsense", "page=x", "page=0", "page=99999999", "agent=%00", "reason=%27"):
         assert rita.get(f"{LIST}?{nonsense}").status_code == 200
+
+
+def test_what_is_over_says_what_it_was_and_who_answered(rita: Client, request_: Approval) -> None:
+    decide(rita, request_, "refuse", why="wrong list")
+    asked.carried(request_)
+    releasing.tend(60)
+    told = shown(rita.get(f"{LIST}?state=over"))
+    assert "“Hello”" in told
+    assert "Refused by rita." in told
+    assert "0 people" not in told
+    told = shown(rita.get(f"{address(request_)}now/?version=1"))
+    assert "there is nothing left to decide" in told
+    assert "before you decide" not in told
+    assert "0 people" not in told
+
+
+def test_a_page_made_while_the_last_one_goes_says_that_nothing_waits(
+    rita: Client, request_: Approval, monkeypatch: Any
+) -> None:
+    decide(rita, request_, "release")
+    asked.carried(request_)
+    monkeypatch.setattr(reach, "waiting", lambda _key: 1)  # counted a moment before
+    told = shown(rita.get(address(request_)))
+    assert "Nothing of it waits any more." in told
+    assert "would not be through" not in told
+
+
+def test_the_most_urgent_comes_first_however_many_were_there_before(live_db: Any) -> None:
+    for n in range(6):
+        ada = factories.agent(f"ada-{n}")
+        drafts = [asked.draft({"to": f"n{one}@example.org"}) for one in range(20)]
+        messages = asked.accepted(ada, drafts)
+        asked.hold(live_db, messages)
+        for cluster, one in enumerate(zip(messages, drafts, strict=True)):
+            asked.join(ada, [one], cluster=cluster)
+    asked.held(live_db, factories.agent("bob"), *asked.many(30))
+    assert reviewing.listed(Filters())[0].people == 30
+    seen = [row.id for page in range(1, 8) for row in reviewing.listed(Filters(), page, 20)[:20]]
+    assert len(seen) == len(set(seen)) == 121
 
 
 def test_the_list_has_pages(live_db: Any, rita: Client, ada: Agent, monkeypatch: Any) -> None:

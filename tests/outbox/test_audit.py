@@ -709,4 +709,4 @@ def test_a_row_is_told_readably_and_harmlessly(auditor: Client) -> None:
     assert "<script>alert" not in told
     assert "\\u202e" in told
     assert audit.Link(trip.pk, bytes(trip.digest)).__str__() in told
-    assert "True → False" in auditor.get(f"/admin/outbox/audit/{change.pk}/change/").content.decode()
+    assert "yes → no" in auditor.get(f"/admin/outbox/audit/{change.pk}/change/").content.decode()

@@ -4,7 +4,8 @@ import re
 from html import unescape
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.views.defaults import server_error
 
 from outbox.desk import VIOLATION_WORDS, marked
 from outbox.problems import CODES
@@ -23,9 +24,24 @@ def page(path: str, status: int = 200) -> str:
 
 def test_the_front_page_leads_to_the_api_the_problems_and_the_admin() -> None:
     shown = page("/")
-    for path in ("/v1/docs", "/v1/errors", "/admin/"):
+    for path in ("/v1/docs", "/v1/errors", "/approvals/", "/killswitch/", "/admin/"):
         assert f'href="{path}"' in shown
     assert Client().post("/").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/killswitch/x/", "/approvals/x/y"])
+def test_a_page_that_is_not_there_says_where_to_look(path: str) -> None:
+    shown = page(path, 404)
+    assert "There is no such page" in shown
+    assert "Resolver404" not in shown
+    for way in ("/approvals/", "/killswitch/", "/admin/"):
+        assert shown.count(f'href="{way}"') == 2, "in the header, and in words"
+
+
+def test_a_page_that_fails_says_how_to_stop_all_the_same() -> None:
+    shown = server_error(RequestFactory().get("/")).content.decode()
+    assert "Something is wrong here" in shown
+    assert 'href="/killswitch/"' in shown
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -1,5 +1,6 @@
 """The admin of reputation: what people enter, what is refused of it, and what never comes out."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
@@ -214,3 +215,9 @@ def test_an_open_stop_is_said_where_people_look_first_and_read_once(
 def test_stops_are_said_only_to_who_may_see_them(stopped: str) -> None:
     assert "STOPPED" in person("viewer", "reputation.view_openstop").get("/admin/").content.decode()
     assert "STOPPED" not in person("nobody").get("/admin/").content.decode()
+
+
+def test_a_new_stream_sends_on_every_day_unless_somebody_says_otherwise(live_db: Any) -> None:
+    form = shown(root(), "/stream/add/")
+    days = re.findall(r'name="sending_days" value="(\d)"[^>]* checked', form)
+    assert days == list("1234567")
