@@ -69,7 +69,8 @@ RECIPIENT_TEXTS: Final = (
         r"only accepts? (?:mail|messages) from|black (?:mail )?address",
         r"(?:your|from|sending) (?:e-?mail )?address .{0,30}(?:reject|refus|deni|block|not allow)",
         r"sending for this account|\bnot logged in|allowed[- ]senders",
-        r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only|non-?members?",
+        r"(?:contact|approved|safe|known) senders|groups\.google\.com|members?[- ]only"
+        r"|not a member of (?:th|our)|non-?members?",
         r"only subscribers|bouncedeny|backscatter|multi-recipient bounce|bounces (?:are|is)\b",
         r"\bfrom (?:header |address )?(?:is |are )?not (?:authori|allow|permit|verified)",
         r"not (?:allowed|authori[sz]ed|permitted) to (?:send|post|mail|receive|deliver)|no permission",

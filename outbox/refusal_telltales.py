@@ -135,7 +135,8 @@ TELLTALE_TEXTS: Final = (
         r"message (?:quota|rate|limit)\b|\brate (?:has been |is |was )?(?:exceeded|reached|hit|too high)",
         r"traffic shap|sending too (?:much|many)|rate control|per-(?:domain|ip|host|sender) limit",
         r"(?:quota|limit|pool)\b.{0,20} (?:for|of) (?:your|this) (?:ip|host|server|network)\b",
-        r"unusual\w* (?:\w+ )?(?:activity|traffic|volume)|(?<!has )too much e?-?mail\b(?! (?:data|stored"
+        r"unusual\w* (?:\w+ )?(?:activity|traffic|volume)|(?:^|send\w* "
+        r"|sent )too much e?-?mail\b(?! (?:data|stored"
         r"|in))",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",

@@ -17,7 +17,8 @@ _THEIRS: Final = (
     r"|destinataires?"
     r"|utilisateur|cuenta|usu[aá]rio|buz[oó]n|casilla|destinat[aá]ri[oa]s?|direcci[oó]n|correo|conta|caixa"
     r"|endere[cç]o"
-    r"|casella|indirizzo|utente|postvak|gebruiker|ontvanger|mottagare\w*|anv[aä]ndare\w*|modtager\w*"
+    r"|cas(?:ella|setta)|indirizzo|utente|postvak|gebruiker|ontvanger|mottagare\w*|anv[aä]ndare\w*"
+    r"|modtager\w*"
     r"|bruger\w*"
     r"|skrzynk\w+"
     r"|u[zż]ytkownik\w*|adres\w*|odbiorc\w+|schr[aá]nk\w+|u[zž]ivatel\w*|p[rř][ií]jemce|ящик\w*|аккаунт\w*"
@@ -65,6 +66,11 @@ TONGUES: Final = (
         rf"|desconhecid|sconosciut"
         r"|non valid|existiert nicht|n'existe|no existe|n[aã]o existe|non esiste|неизвест|不存在|无效)",
         rf"{_REFUSED}.{{0,20}}{_SENDERS}",
+        r"keine berechtigung|nicht berechtigt|pas (?:l'autorisation|autoris)|no (?:tiene permiso"
+        r"|est[aá] autorizad)"
+        r"|non (?:si dispone dell'autorizzazione|hai il permesso)|n[aã]o tem permiss|geen toestemming"
+        r"|brak uprawnie"
+        r"|нет (?:разрешения|прав)|[没沒]有[权權]限|権限がありません|권한이 없",
     ),
     _text(
         C.RATE,
@@ -107,7 +113,7 @@ TONGUES: Final = (
         r"|(?:super[aoó]\w*|exced\w+|ultrapass\w*) .{0,20}(?:cuota|cota|quota)\b(?! de env[ií]o| di invio)",
         r"espace insuffisant|(?:buz[oó]n|casilla|cuenta|correo).{0,40}llen[oa]",
         r"(?:cuota|espacio) .{0,30}(?:exced|super|agotad|insuficiente)|excedid[oa] .{0,20}cuota",
-        r"caixa .{0,40}cheia|cota .{0,20}(?:exced|ultrapass)|sem espa[cç]o|casella .{0,40}piena",
+        r"caixa .{0,40}cheia|cota .{0,20}(?:exced|ultrapass)|sem espa[cç]o|cas(?:ella|setta) .{0,40}piena",
         r"(?:quota|spazio) .{0,30}(?:superat|esaurit|insufficiente)|(?:mailbox|postvak)\b.{0,20} vol\b",
         r"skrzynka.{0,40}pe[lł]n|przekroczon\w+ .{0,30}(?:limit|pojemno|quota)|schr[aá]nka.{0,40}pln",
         r"kota\w* .{0,20}(?:dol|a[sş])|переполнен|превышен\w* .{0,20}(?:квот|размер ящик)|ящик.{0,20} полон",

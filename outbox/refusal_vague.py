@@ -26,7 +26,8 @@ VAGUE_TEXTS: Final = (
     _text(
         C.CONTENT,
         "taken for spam, or refused for what it contains",
-        r"(?<!abuse-)spam|\bu[bc]e\b|\bjunk\b|unsolicited|virus|malware|infected|trojan|phish|\bph\d\d\b",
+        r"(?<!abuse-)spam|\bu[bc]e\b|\bjunk\b|unsolicited|(?<!anti)(?<!anti-)virus|malware|infected|trojan"
+        r"|phish|\bph\d\d\b",
         r"attachments?\b|\bcontents?\b|suspicious|invalid data|file (?:type|extension)",
         r"(?:banned|forbidden|executable|dangerous) \w+|\bpolic(?:y|ies)\b",
         r"mail (?:data |\S{10,40} )?(?:was |is )?(?:reject|refus)|violat|\brules?\b|censor|malicious",

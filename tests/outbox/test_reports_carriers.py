@@ -54,6 +54,15 @@ def test_a_notice_for_people_that_somebody_sends_on_as_an_attachment(notice, bou
     assert (report.reason, report.hard) == (Reason.UNKNOWN_RECIPIENT, True)
 
 
+def test_the_sender_is_not_among_the_recipients_where_the_notice_names_both():
+    report = the_report(
+        f"{HEAD}Subject: Undeliverable Mail\n\nYour message:\n   From:    grace@example.com\n\nCould not be delivered "
+        "because of\n\n550 5.1.1 User unknown\n\nThe following recipients were affected:\n     kim@example.org\n\n"
+        "Original Sender:    <grace@example.com>\n"
+    )
+    assert report.reason is Reason.UNKNOWN_RECIPIENT
+
+
 def test_a_bounced_bounce_speaks_of_the_bounce():
     reading = read(
         f"{HEAD}Subject: failure notice\nContent-Type: multipart/mixed; boundary=f\n\n--f\n\n"
