@@ -33,7 +33,7 @@ _BE: Final = (
 )
 _FROM: Final = (
     r"(?:senders?|return[- ]?path|mail ?from|from (?:address|domain|header)|reverse-path|originator"
-    r"|your (?:e-?mail |sender |from )address)"
+    r"|your (?:e-?mail |sender |from )?address)"
 )
 
 # Words about the sender, then about the recipient.

@@ -195,7 +195,7 @@ TELLTALE_TEXTS: Final = (
         r"(?<!may be )(?:black|block|deny|reject|bad ?guy)[- ]?list",
         r"(?:poor|low|bad) (?:ip )?(?:reputation|profile)|\breputation\b",
         r"(?<!of )banned (?!content|attach|file|word|extension)|blocked using|not in whitelist|blockip",
-        r"denyip|(?:too many|excessive) (?:unwanted|bounces|complaints|spams?|unknown|bad)"
+        r"denyip|(?:too many|excessive|maximum number of) (?:unwanted|bounces|complaints|spams?|unknown|bad)"
         r"|too many .{0,20}complain",
         r"\b(?:you|your (?:server|host|machine)) (?:are|have been|is|was) (?:banned|blocked|blacklisted"
         r"|compromised|infected)(?! by (?:the |this |that )?(?:recip|user))",
