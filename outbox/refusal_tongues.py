@@ -13,8 +13,9 @@ C = Cause
 
 # A mailbox, an address or its owner: de, fr, es/pt, it, nl/sv/da, pl/cs, ru/uk, tr, fi, hu, ro, el.
 _THEIRS: Final = (
-    r"(?:konto|account|mailbox|postfach|\w*adress\w*|empf\w+nger\w*|benutzer\w*|teilnehmer|compte|bo[iî]te"
-    r"|destinataires?"
+    r"(?:konto\w*|account|mailbox|postfach|\w*adress\w*|empf\w+nger\w*|benutzer\w*|teilnehmer|compte|bo[iî]te"
+    r"|destinataires?|mottaker\w*|bruker\w*|postboks\w*|innboks\w*|[uú][cč]et\w*|hesa[bp]\w*|fi[oó]k\w*"
+    r"|cont(?:ul)?|tili\w*"
     r"|utilisateur|cuenta|usu[aá]rio|buz[oó]n|casilla|destinat[aá]ri[oa]s?|direcci[oó]n|correo|conta|caixa"
     r"|endere[cç]o"
     r"|cas(?:ella|setta)|indirizzo|utente|postvak|gebruiker|ontvanger|mottagare\w*|anv[aä]ndare\w*"
@@ -48,12 +49,36 @@ _REFUSED: Final = (
     r"|拒否|거부|차단)"
 )
 
+_NOWHERE: Final = (
+    r"(?:unbekannt\w*|ung[uü]e?ltig\w*|inconnue?s?|introuvable|invalides?|inexist\w+|desconocid\w+"
+    r"|desconhecid\w+"
+    r"|inv[aá]lid\w+|sconosciut\w+|inesistent\w|onbekend\w*|ok[aä]nd\w*|ukendt\w*|ukjent\w*|nieznan\w+"
+    r"|nezn[aá]m\w+"
+    r"|neexist\w+|неизвестн\w+|невідом\w+|ge[cç]ersiz|ismeretlen|necunoscut\w*|άγνωστ\w+|tuntema\w+)"
+)
+_TOO_FAR: Final = (  # a limit was passed
+    r"(?:[uü]e?berschritten|d[eé]pass\w+|exced\w+|super[aoó]\w*|ultrapass\w*|overschreden|przekroc\w+"
+    r"|p[rř]ekro[cč]\w+"
+    r"|превыш\w+|перевищ\w+|a[sş][iı]ld[iı]|dol(?:du|mu[sş])|[oö]verskrid\w+)"
+)
+_QUOTA: Final = (
+    r"(?:[qk]uot[ae]\w*|cuota|cota|kv[oó]t\w+|квот\w+|kota\w*|almacenamiento|armazenamento|speicher\w*"
+    r"|miejsc\w+)"
+)
+_SIZE: Final = (
+    r"(?:gr[oö]e?(?:ß|ss)e|taille|tama[nñ]h?o|dimension\w+|rozmiar\w*|velikost|размер\w*|розмір\w*|boyut\w*)"
+)
+
 TONGUES: Final = (
     _text(
         C.CONTENT,
         "taken for spam, or refused for what it contains",
         r"antyspam|(?:als|som|comme|como|come) spam|спам|нежелательн|垃圾|反垃圾|スパム|迷惑メールと|스팸",
-        r"\bviren\b|вирус|病毒|ウイルス|wirus|바이러스",
+        r"\bviren\b|вирус|вірус|病毒|ウイルス|wirus|바이러스|\bv[ií]r[uü]s\b|roskaposti|[违違]禁",
+        rf"(?:pi[eè]ce jointe|anexo|adjunto|allegato|anhang|za[lł][aą]cznik\w*"
+        rf"|вложени\w+)\b.{{0,40}}{_REFUSED}",
+        rf"(?:{_REFUSED}|niedozwolon|interdit|запрещ)\w* .{{0,20}}(?:za[lł][aą]cznik|вложени)"
+        rf"|pi[eè]ce jointe interdite",
         rf"\b(?:contenu|contenido|conte[uú]do|contenuto|inhalts?|tre[sś][cć]"
         rf"|содержим\w+)\b.{{0,60}}{_REFUSED}",
         rf"{_REFUSED}.{{0,60}}\b(?:contenu|contenido|conte[uú]do|contenuto|inhalts?|tre[sś][cć]"
@@ -80,7 +105,9 @@ TONGUES: Final = (
         r" ?(?:\w+ )?(?:conn?ex\w+|connessioni|verbindung\w*|verbindingen|po[lł][aą]cze\w+|соединени\w+"
         r"|mens(?:aje|age)\w*|messages"
         r"|messaggi|mensagens|nachrichten|wiadomo\w+|сообщени\w+|писем|requ[eê]tes|destinat\w+|连接|邮件)",
-        r"(?:quota|cuota|cota) (?:d.envoi|de env[ií]o|di invio)",
+        r"(?:quota|cuota|cota) (?:d.envoi|de env[ií]o|di invio)|excesso de (?:conex|mens)"
+        r"|p[rř][ií]li[sš] mnoho spojen",
+        r"(?:连接|連線|連接)数?過?过?多|接続.{0,4}(?:多すぎ|超)|(?:접속|연결).{0,4}(?:너무 많|초과)",
         r"(?:l[ií]mite|limite|grenze|лимит\w*) .{0,20}(?:conn?ex\w+|connessioni|env[ií]os?|invio|envoi"
         r"|verbindung\w*|отправ\w+)",
         r"(?:连接|連線|发送|發送|发信)\w{0,4}(?:频率|頻率|次数|过于频繁|超)|频率(?:限制|过高)|送信制限"
@@ -89,11 +116,13 @@ TONGUES: Final = (
     _text(
         C.BLOCKED,
         "our address or domain is on a block list of theirs or of others",
-        rf"\b(?:ip|servidor|serveur|server|dominio|dom[ií]nio|domaine|сервер\w*)\b.{{0,50}}{_REFUSED}",
+        rf"(?<![a-z])ip(?![a-z]).{{0,50}}(?:{_REFUSED}|blok(?:ov[aá]n|eret)|blocat|estetty|заблоковано"
+        rf"|封[鎖锁禁])",
+        rf"\b(?:ip|servidor|serveur|server|dominio|dom[ií]nio|domaine|сервер\w*)\b.{{0,50}}\b{_REFUSED}",
         rf"{_REFUSED}.{{0,20}}\b(?:ip|servidor|serveur)\b|(?:ip|IP)地址.{{0,10}}{_REFUSED}",
         r"liste? noire|lista (?:negra|nera)|schwarz\w+ liste|sperrliste|czarn\w+ li[sś]|zwarte lijst"
         r"|чорн\w+ спис|[cč]ern\w+ listin"
-        r"|ч[её]рн\w+ спис\w+|黑名单|黑名單"
+        r"|ч[её]рн\w+ спис\w+|tilt[oó]list|黑名单|黑名單"
         r"|ブラックリスト|kara liste",
     ),
     _text(
@@ -106,6 +135,10 @@ TONGUES: Final = (
     _text(
         C.FULL,
         "the mailbox is full",
+        rf"\b{_QUOTA}\b.{{0,30}} {_TOO_FAR}|{_TOO_FAR}\b.{{0,20}} {_QUOTA}\b(?! d.envoi| de env| di invio)",
+        r"(?:sin espacio|sem espa[cç]o|brak miejsca|недостаточно места|недостатньо місця"
+        r"|esp\w+ disque insuffisant)",
+        r"超出[配容][额額量]",
         r"(?:postfach|mailbox|speicher\w*|quota|konto)\b.{0,60}(?:voll\b|[uü]e?berschritten|ersch[oö]e?pft"
         r"|erreicht|belegt)",
         r"zu ?viele (?:e-?)?mails|bo[iî]te.{0,40}(?:pleine|satur[eé]e)|quota .{0,20}(?:d[eé]pass|atteint)",
@@ -120,7 +153,7 @@ TONGUES: Final = (
         r"容量.{0,14}(?:超|オーバー|不足|いっぱい|一杯)|メールボックスが.{0,8}(?:一杯|いっぱい|満杯)",
         r"空间.{0,4}(?:不足|已?满)|空間不足|(?:邮箱|信箱|郵箱)(?:已|空间)?[满滿]",
         r"(?:容量|配额|配額).{0,6}(?:已?[满滿]|超|不足)|용량.{0,8}초과|메일함.{0,8}가득",
-        rf"\b{_THEIRS}\b.{{0,60}}(?:t[aä]ynn[aä]\b|megtelt|\bplin[aă]?\b|\bfull[at]?\b|\bfuld\b|doldu"
+        rf"\b{_THEIRS}\b.{{0,60}}\b(?:t[aä]ynn[aä]\b|megtelt|\bplin[aă]?\b|\bfull[at]?\b|\bfuld\b|doldu"
         rf"|\bdolu\b|lotad[ao]"
         r"|переповнен|γεμάτ|taille max|espace .{0,20}insuffisant|plein[e]?\b)",
         r"(?:spazio|espacio|espa[cç]o|espace|miejsca?|мест[ао]?)\b.{0,30}(?:esaurit|agotad|esgotad"
@@ -129,9 +162,12 @@ TONGUES: Final = (
     _text(
         C.TOO_BIG,
         "the message is too big",
-        r"(?:nachricht|e-?mail|message|mensaje|messaggio|mensagem|сообщени\w+"
-        r"|письм\w+)\b.{0,40}(?:zu gro(?:ß|ss)|trop (?:gros|volumineux|grand)|demasiado grande|troppo grande"
-        r"|muito grande|слишком больш)",
+        r"\b(?:zu gro(?:ß|ss)|trop (?:gros|volumineux|grand)|demasiado grande|troppo grande|muito grande"
+        r"|te groot)",
+        r"za du[zż]|p[rř][ií]li[sš] velk|слишком больш|завелик|[cç]ok b[uü]y[uü]k|f[oö]r stor\w?\b"
+        r"|liian suuri|t[uú]l nagy",
+        rf"prea mare|{_SIZE}\b.{{0,30}} {_TOO_FAR}|{_TOO_FAR}\b.{{0,30}} {_SIZE}(?! ящик)|크기.{{0,4}}초과"
+        rf"|용량이 너무",
         r"サイズ.{0,14}(?:超え|超過|大きすぎ|オーバー)|(?:邮件|郵件).{0,6}(?:过大|過大|太大)",
         r"размер.{0,30}(?:превыш|больше)|превыш.{0,20}размер(?! ящик)|太大|(?:邮件|郵件)大小.{0,6}超",
         r"(?:zul[aä]e?ssige|maximale) gr[oö]e?(?:ß|ss)e|taille .{0,30}(?:sup[eé]rieure|limite|maxim)"
@@ -142,11 +178,14 @@ TONGUES: Final = (
     _text(
         C.INACTIVE,
         "the mailbox is closed, locked or not used",
-        rf"\b{_THEIRS}\b.{{0,60}}(?:deaktiviert|gesperrt|inaktiv|stillgelegt|d[eé]sactiv|suspend|ferm[eé]"
+        rf"\b{_THEIRS}\b.{{0,60}}\b(?:deaktiviert|gesperrt|inaktiv|stillgelegt|d[eé]sactiv|suspend|ferm[eé]"
         r"|inacti[fv]|desactivad|bloquead|expirad|disat+iv|sospes|bloccat|scadut|desativad|inativ|cancelad"
-        r"|geblokkeerd|opgeheven|uitgeschakeld|sp[aä]rrad|inaktiv|zablokowan|nieaktywn|zawieszon"
+        r"|geblokkeerd|opgeheven|uitgeschakeld|sp[aä]rra[dt]|geschlossen|d[ei]s+h?abilit|suspens|lukket"
+        r"|stengt|deaktivert"
+        r"|suljettu|tiltva|dezactivat|заблоковано|inaktiv|zablokowan|nieaktywn|zawieszon"
         r"|wy[lł][aą]czon|deaktivov|zablokov|заблокирован|отключ|неактив|приостановлен|удал[её]н|kapat[iı]l"
         r"|pasif)",
+        r"(?:휴면|정지|해지|탈퇴).{0,6}(?:계정|사용자|회원)|(?:ご利用|アカウント).{0,8}停止",
         r"已?(?:停用|禁用|冻结|凍結|注销|註銷)",
         r"\b(?:compte|bo[iî]te|adresse)\b.{0,40}cl[oô]tur|вимкнен|askıya|не активен|неактивн",
         r"(?:用户|帐号|账号|邮箱|アカウント|メールアドレス|メールボックス).{0,12}(?:锁定"
@@ -170,7 +209,10 @@ TONGUES: Final = (
     _text(
         C.UNKNOWN,
         "there is no such recipient",
-        rf"\b{_THEIRS}\b.{{0,60}}(?:unbekannt|nicht (?:bekannt|gefunden|vorhanden|registriert|g[uü]ltig)"
+        rf"\b{_NOWHERE} (?:\w+ )?{_THEIRS}\b|\b{_THEIRS}\b.{{0,60}}\b{_NOWHERE}\b",
+        r"kein solcher|b[oö]yle bir|\byok\b|non trovat|(?:finnes|eksisterer|finnas) (?:ikke|inte)",
+        r"(?:ユーザー?|利用者|受信者).{0,8}(?:いません|ありません)|(?:アドレス|宛先).{0,6}正しく",
+        rf"\b{_THEIRS}\b.{{0,60}}\b(?:unbekannt|nicht (?:bekannt|gefunden|vorhanden|registriert|g[uü]ltig)"
         r"|existiert nicht|ung[uü]e?ltig|inconnue?s?\b|invalides?\b|inexist|desconocid|no (?:v[aá]lid"
         r"|encontrad|registrad)|inv[aá]lid|sconosciut|errat[oa]\b|non (?:valid|registrat)|desconhecid"
         r"|n[aã]o (?:cadastrad|v[aá]lid)|onbekend|bestaat niet|finns inte|ok[aä]nd|findes ikke|ukendt"

@@ -43,7 +43,8 @@ SAID = [
     (
         Family.RECIPIENT,
         BOX,
-        "disabled|has been disabled|is inactive|suspended|is deactivated|locked|closed|terminated|expired|not activated"
+        "disabled|has been disabled|is inactive|suspended|is deactivated|locked|closed|terminated"
+        "|expired|not activated"
         "|is not yet active|temporarily disabled|no longer in use|cancelled|out of service|is barred|retired|archived"
         "|is temporarily unavailable|is not accepting messages|is unable to receive mail|is obsolete",
     ),
@@ -104,12 +105,14 @@ SAID = [
     (
         Family.RECIPIENT,
         "recipient domain|destination domain|mail domain|domain",
-        "not found|does not exist|is unknown|could not be found|has no MX records|does not accept mail|accepts no mail",
+        "not found|does not exist|is unknown|could not be found|has no MX records"
+        "|does not accept mail|accepts no mail",
     ),
     (
         Family.TRANSPORT,
         "server|remote server|host",
-        "did not respond|not responding|is unavailable|is down|unreachable|too busy|overloaded|not ready|shutting down",
+        "did not respond|not responding|is unavailable|is down|unreachable|too busy|overloaded"
+        "|not ready|shutting down",
     ),
 ]  # fmt: skip
 
@@ -139,3 +142,54 @@ def test_whatever_it_is_called_and_whatever_became_of_it(family, things, fates):
 def test_plain_words_weigh_more_than_a_careless_status(status, text, family):
     found = classify(550, status, f"550 {status} {text}")
     assert FAMILIES[found.reason] is family, found.why
+
+
+TONGUES = [
+    (
+        Family.RECIPIENT,
+        "Unbekannter Benutzer|Kein solcher Benutzer|Das Postfach existiert nicht|Utilisateur inconnu"
+        "|Cette adresse n'existe pas|Destinatario inexistente|Usuario no encontrado"
+        "|Utente non trovato|Endereço inválido|Onbekende gebruiker"
+        "|Nieznany odbiorca|Neznámý příjemce|Неизвестный пользователь|Адресу не знайдено|Böyle bir kullanıcı yok"
+        "|Okänd mottagare|Brukeren finnes ikke|Tuntematon käyttäjä|Ismeretlen felhasználó|Utilizator necunoscut"
+        "|Άγνωστος χρήστης|そのようなユーザはいません|用户不存在|無此帳號|사용자를 찾을 수 없습니다",
+    ),
+    (
+        Family.RECIPIENT,
+        "Postfach wurde geschlossen|Compte suspendu|Cuenta cancelada|Utente disabilitato|Conta desativada|Mailbox"
+        " geblokkeerd|Konto zawieszone|Účet zablokován|Аккаунт отключен|Скриньку заблоковано|Hesap kapatıldı"
+        "|Kontot är spärrat|Tili on suljettu|Contul este dezactivat|アカウントは停止されています|帐号已停用"
+        "|휴면 계정입니다",
+    ),
+    (
+        Family.MAILBOX,
+        "Quota überschritten|Boîte pleine|Sin espacio en el buzón|Spazio esaurito"
+        "|Caixa postal cheia|De mailbox is vol"
+        "|Brak miejsca w skrzynce|Překročena kvóta|Недостаточно места в ящике|Перевищено квоту|Kota aşıldı"
+        "|Postkassen er fuld|A postafiók megtelt|容量超過|邮箱已满|메일함이 가득 찼습니다",
+    ),
+    (
+        Family.MAILBOX,
+        "Nachricht zu groß|Taille maximale dépassée|Mensaje demasiado grande|Messaggio troppo grande|Bericht te groot"
+        "|Wiadomość jest za duża|Размер письма превышает лимит|Mesaj çok büyük|Meddelandet är för stort|邮件过大"
+        "|サイズ制限を超えています",
+    ),
+    (
+        Family.POLICY,
+        "Pièce jointe interdite|Contenido no permitido|Il messaggio contiene un virus|Mensagem rejeitada por spam"
+        "|Niedozwolony załącznik|Письмо отклонено как спам|迷惑メールと判定されました|被识别为垃圾邮件"
+        "|Keine Berechtigung, an diesen Empfänger zu senden",
+    ),
+    (
+        Family.REPUTATION,
+        "Ihre IP ist gesperrt|Serveur sur liste noire|Demasiadas conexiones|Troppe connessioni|Seu IP está bloqueado"
+        "|Adres IP na czarnej liście|Ваш IP заблокирован|IP adresiniz engellendi|接続が多すぎます|IP被封禁"
+        "|IP가 차단되었습니다",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "texts"), TONGUES)
+def test_the_same_in_other_tongues(family, texts):
+    found = {text: classify(550, None, f"550 {text}") for text in texts.split("|")}
+    assert {text: each.why for text, each in found.items() if FAMILIES[each.reason] is not family} == {}
