@@ -32,7 +32,8 @@ _BE: Final = (
     r"(?= |n't|not\b) ?){0,4}"
 )
 _FROM: Final = (
-    r"(?:senders?|return[- ]?path|mail ?from|from (?:address|domain|header)|reverse-path|originator"
+    r"(?:senders?|return[- ]?(?:path|address|e-?mail)|mail ?from|from (?:address|domain|header)"
+    r"|reverse-path|originator"
     r"|your (?:e-?mail |sender |from )?address)"
 )
 
@@ -181,8 +182,8 @@ RECIPIENT_TEXTS: Final = (
         r"invalid (?:host|(?:recipient|destination|rcpt) domain)(?: ?name)?(?: in"
         r"| for)? ?(?:the )?(?:recipient|address|rcpt|$)",
         r"infodomainnonexistent|unknown mail(?:er)? host|enotfound|nosuchdomain",
-        r"(?:non-?existent|invalid|bad|illegal|unregistered) domain\b(?! (?:name|in|of|for|literal)\b)",
-        r"resolve (?:the )?(?:\w+ )?domain|(?:recipient|destination|mail) domain\b.{0,40} (?:unknown"
+        r"(?:non-?existent|invalid|bad|illegal) domain\b(?! (?:name|in|of|for|literal)\b)",
+        r"resolve (?:the )?(?:\w+ )?domain|\b(?:recipient|destination|mail) domain\b.{0,40} (?:unknown"
         r"|invalid|not valid)",
         r"^domain (?:name )?(?:is |was )?(?:unknown|invalid|not (?:valid|registered)|non-?existent)",
         r"domain \S{1,255} (?:could not|couldn't) be found|(?:un|not )rout\w+ mail domain",
@@ -204,7 +205,7 @@ RECIPIENT_TEXTS: Final = (
         "DNS had no answer for their domain",
         r"dns (?:\w+ )?(?:error|problem)|no relevant answers|name server error|(?:host name|mx|cname) lookup",
         r"no valid route|(?<!not )local host|(?:look-?up|resolution) did not|loop detected|too many received",
-        r"dns (?:lookup|query|server) fail|no address associated|look ?up host",
+        r"dns (?:lookup|query|server) fail|no address associated|host map|look ?up host",
     ),
     _text(
         C.MOVED,

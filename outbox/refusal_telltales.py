@@ -133,7 +133,8 @@ TELLTALE_TEXTS: Final = (
         r"|rate)\b",
         r"limits? (?:of|on) (?:\w+ ){0,3}(?:connections|messages per|recipients)",
         r"message (?:quota|rate|limit)\b|\brate (?:has been |is |was )?(?:exceeded|reached|hit|too high)",
-        r"traffic shap|sending too (?:much|many)|rate control|per-(?:domain|ip|host|sender) limit",
+        r"traffic shap|queue quota|sending too (?:much|many)|rate control|per-(?:domain|ip|host"
+        r"|sender) limit",
         r"(?:quota|limit|pool)\b.{0,20} (?:for|of) (?:your|this) (?:ip|host|server|network)\b",
         r"unusual\w* (?:\w+ )?(?:activity|traffic|volume)|(?:^|send\w* "
         r"|sent )too much e?-?mail\b(?! (?:data|stored"
@@ -210,7 +211,7 @@ TELLTALE_TEXTS: Final = (
         r"|been) spamming\b"
         r"|sender ?score",
         r"(?:denied|refused|blocked) (?:for|to) (?:your|this|the) (?:ip|host|server|network)\b",
-        r"(?:sending|sen[dt]s?|source of|origin of) spam\b|\bspam sources?\b",
+        r"(?:sending|sen[dt]s?|source of|origin of) (?:too much )?(?:spam|junk)\b|\bspam sources?\b",
         r"(?:host|server|ip)s? (?:is |was |has been )?(?:blocked|blacklisted)|intrusion prevention",
         r"abusive (?:host|sender|ip|network)|(?<!deactivated )due to (?:abuse|complaints)|dictionary attack",
         r"harvest|attack detected|in prison|blocked for abuse|service refused?\b",

@@ -33,7 +33,8 @@ VAGUE_TEXTS: Final = (
         r"mail (?:data |\S{10,40} )?(?:was |is )?(?:reject|refus)|violat|\brules?\b|censor|malicious",
         r"(?:messages?|e?-?mail|delivery) (?:was |is |has been )?(?:rejected|refused|blocked|denied"
         r"|not (?:accept|allow))",
-        r"prohibit|unacceptable|\bheld\b|quarantin|\bbulk\b|scored?\b.{0,20} (?:exceed|over|above|limit"
+        r"prohibit|unacceptable|\bheld\b"
+        r"|quarantin|\bbulk\b|scored?\b.{0,20} (?:exceed|over|above|limit"
         r"|points|\d)",
         r"(?:subject|body|macros?|documents?|words?)\b.{0,20} blocked|(?:security|content) (?:check|scan"
         r"|inspection)",
@@ -45,7 +46,8 @@ VAGUE_TEXTS: Final = (
         r"(?:message|envelope|mail|delivery|retry)\b.{0,20} (?:has )?(?:expired|timeout exceeded|timed out)",
         r"queue\.expired",
         r"in(?: the)? (?:allowed|configured|maximum|permitted|specified) .{0,20}(?:time|period)",
-        r"(?:has|have|is|now) expired|^expired|max(?:imum)? (?:time|age|retr|attempts|queue|life)",
+        r"(?:has|have|is|now) expired|^expired|max(?:imum)? (?:number of )?(?:delivery )?(?:time|age|retr"
+        r"|attempts|queue|life)",
         r"(?:queue|retry|delivery) (?:time|life|limit)\w* .{0,20}(?:exceed|reach)|giving up after|too old\b",
         r"(?:too many|multiple|several|after|failed) (?:\d+ )?(?:delivery )?(?:attempt|retr(?:y|ie)|tr(?:y"
         r"|ie)|failure)|tried all\b",
@@ -59,7 +61,8 @@ VAGUE_TEXTS: Final = (
         C.UNREACHABLE,
         "another server could not reach the next one",
         r"connection (?:was |has been )?(?:refused|timed out|reset|lost|dropped|failed)|timed? ?out",
-        r"n[o']t (?:respond|answer)|no (?:response|answer)|connect failed|end of file|write error",
+        r"n[o']t (?:respond|answer)|disconnected|no (?:response|answer)|connect failed|end of file"
+        r"|write error",
         r"(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)",
         r"(?:could not|can't|couldn't|cannot) connect|socket error|tcp active open",
         r"connection\b[^:]{0,60} (?:is )?(?:broken|died|closed|aborted|terminated|interrupted)|broken pipe",
@@ -97,7 +100,8 @@ VAGUE_TEXTS: Final = (
         C.LOGIN,
         "our login is missing or was refused",
         r"\bauth\w* (?:is )?(?:required|failed|failure|unsuccessful|credentials|error|mechanism|needed)",
-        r"\bpassword\b|credentials|(?:must|please) (?:be )?authenticate|not (?:been )?authenticated",
+        r"\bpassword\b|credentials|fail\w* to authenticate|(?:must|please) (?:be )?authenticate"
+        r"|not (?:been )?authenticated",
         r"requires? (?:smtp )?auth|log ?in|anonymous|cryptograph",
     ),
     _text(
