@@ -256,8 +256,9 @@ RECIPIENT_TEXTS: Final = (
         r"|known|listed|valid|recogni|registered|located|ok\b|present|defined|hosted|served|verified|member"
         r"|[io]n (?:our|the|this|ldap)|here\b|local user))",
         rf"{_BOX} (?:is |was )?not accepted$",
-        r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local)|no"
-        r"|wrong|incorrect|unrecogni\w+|undeliverable|misspelled|undefined|unavailable|improper"
+        r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local"
+        r"|recogni[sz]ed)|no"
+        r"|wrong|incorrect|unrecogni\w+|undeliverable|misspelled|undefined|improper"
         r"|not have(?: any| such)?"
         r"|(?:could not|couldn't|unable to|cannot|can't|failed to) (?:find|locate)|no valid|no matching"
         r"|n[o']t (?:know|recogni[sz]e)(?: of)?) (?:or (?:unknown|illegal"
@@ -275,6 +276,7 @@ RECIPIENT_TEXTS: Final = (
         r"(?:recipient|recipient address(?:es)?|e-?mail address) rejected(?: ?: access denied"
         r"|[.: ]*(?:\[.*|as\(.*)?$)",
         r"^#?address rejected|no longer (?:exists?|valid)\b",
+        rf"(?<!temporarily )(?<!currently )unavailable (?:e?-?mail )?{_BOX}\b",
         r"unable to be (?:found|located)|\bnobody\b.{0,20} (?:here|name)|(?:bad"
         r"|invalid) destination(?! (?:host|system|domain))"
         r"|not known (?:at|here|on|to us)",
