@@ -37,7 +37,7 @@ class Stage(StrEnum):
     DATA = "data"
 
 
-_BEFORE: Final = r"(?:reply to|response to|after|\bour|\bin|was|>>>|smtp:|\[|end of) ?"
+_BEFORE: Final = r"(?:reply to|response to|after|\bour|\bin|was|>>>|-->|sent:|smtp:|\[|end of) ?"
 _STAGES: Final = (
     (
         Stage.GREETING,
@@ -60,7 +60,8 @@ _GONE: Final = frozenset(
     {Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_DOMAIN, Reason.MOVED, Reason.TAKES_NO_MAIL}
 )
 _ABOUT_AN_ADDRESS: Final = _GONE | {Reason.INACTIVE}
-_OF_A_MESSAGE: Final = _GONE | {Reason.CONTENT, Reason.POLICY, Reason.FILTERED}
+_OF_US: Final = _GONE | {Reason.CONTENT, Reason.POLICY, Reason.FILTERED, Reason.UNKNOWN}  # before any message
+_NOT_THE_ADDRESS: Final = frozenset({Stage.MAIL, Stage.DATA})
 _NOTHING_WRONG: Final = Classification("", "", "", Reason.DELIVERED)
 _DONE: Final = frozenset({Action.DELIVERED, Action.RELAYED, Action.EXPANDED})
 
@@ -150,8 +151,14 @@ _BEYOND_WORDS: Final[Sequence[tuple[Callable[[_Evidence, Reason], bool], tuple[C
         (Cause.POLICY, "said in answer to MAIL: of our address, not of theirs"),
     ),
     (
-        lambda evidence, reason: reason in _OF_A_MESSAGE and evidence.stage is Stage.GREETING,
+        lambda evidence, reason: reason in _OF_US and evidence.stage is Stage.GREETING,
         (Cause.BLOCKED, "said before anything was sent: of our host"),
+    ),
+    (
+        lambda evidence, reason: (
+            reason is Reason.UNKNOWN and evidence.stage in _NOT_THE_ADDRESS and not evidence.passing
+        ),
+        (Cause.REJECTED, "refused without a word, though not in answer to the address"),
     ),
     (
         lambda evidence, reason: reason is Reason.UNKNOWN and evidence.for_now,

@@ -18,6 +18,7 @@ MAX_TEXT: Final = 1000
 STATUS_TYPES: Final = frozenset(
     {"message/delivery-status", "message/global-delivery-status", "message/xdelivery-status"}
 )
+_READABLE: Final = frozenset({"text/plain", "application/octet-stream"})  # a gateway may rename the report
 _FIELD: Final = re.compile(r"^([A-Za-z][A-Za-z-]{2,40}):[ \t]*(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 _OF_A_RECIPIENT: Final = frozenset(
     "final-recipient original-recipient action status remote-mta diagnostic-code x-actual-recipient".split()
@@ -70,7 +71,7 @@ def fields_of(leaves: Iterable[Part]) -> Fields:
     """What the delivery-status parts say, or else what such fields in the text do."""
     parts = list(leaves)
     machine = [part.text() for part in parts if part.media_type in STATUS_TYPES]
-    texts = machine or [unquoted(part.text()) for part in parts if part.media_type == "text/plain"]
+    texts = machine or [unquoted(part.text()) for part in parts if part.media_type in _READABLE]
     message: dict[str, str] = {}
     said: list[Said] = []
     for group in _groups("\n".join(texts)):

@@ -37,8 +37,8 @@ _CHARSET: Final = re.compile(r'\bcharset\s{0,9}=\s{0,9}"?([\w.:-]{1,40})', re.IG
 _MEDIA_TYPE: Final = re.compile(r"\s*([\w.+-]{1,60}/[\w.+-]{1,60})")
 # Only plain character sets: Python also has codecs that inflate, and one (punycode) that is quadratic.
 _SANE_CHARSET: Final = re.compile(
-    r"utf-?8|us-ascii|iso-?8859-\d+|windows-125\d|cp125\d|iso-2022-(?:jp|kr)|shift_?jis|euc-(?:jp|kr)"
-    r"|gb2312|gbk|gb18030|big5|koi8-[ru]",
+    r"utf-?8|utf-?16(?:[lb]e)?|(?:unicode-1-1-)?utf-?7|us-ascii|iso-?8859-\d+|windows-(?:125\d|874)|cp125\d"
+    r"|iso-2022-(?:jp|kr)|shift_?jis|euc-(?:jp|kr)|ks_c_5601-1987|cp949|gb2312|gbk|gb18030|big5|koi8-[ru]",
     re.IGNORECASE,
 )
 _QUOTE: Final = re.compile(r"^> ?(?!>)", re.MULTILINE)
@@ -125,13 +125,18 @@ def words(value: str) -> str:
 
 
 def plain(raw: bytes, content_type: str) -> str:
-    """Bytes as text in the character set a Content-Type names, if it is a plain one; never fails."""
+    """Bytes as text in the character set a Content-Type names, if it is a plain one; never fails.
+
+    Of what names none, UTF-8 if it is that, else what old servers of the west write.
+    """
     found = _CHARSET.search(content_type)
     name = found[1] if found and _SANE_CHARSET.fullmatch(found[1]) else "utf-8"
     try:
-        return raw.decode(name, "replace")
+        text = raw.decode(name, "replace")
     except (LookupError, ValueError):
         return raw.decode("latin-1")
+    unnamed = found is None and "\ufffd" in text[:-1]  # the last character may have been cut in two
+    return raw.decode("cp1252", "replace") if unnamed else text
 
 
 def one_line(text: str) -> str:

@@ -25,7 +25,8 @@ _ENDS: Final = re.compile(
 )
 _LEAD: Final = re.compile(  # perhaps after a label that says more, as in "Unknown user: kim@example.com"
     r"""^[ \t>*"'(-]{0,40}"""
-    r"(?:(?!from|to\b|cc|sender|reply|return|by|mail|subject|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
+    r"(?:(?!from|to\b|cc|[a-z ]{0,20}\bsender|reply|return|by|mail|subject"
+    r"|x-)[A-Za-z][A-Za-z ]{2,40}:[ \t]{0,9})?"
     rf"""["'(<]?({ADDRESS.pattern})(?=[>"'):;,\s\[<]|\.{{1,3}}(?:\s|$)|$)""",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -39,7 +40,7 @@ _ANNOUNCED: Final = re.compile(  # "did not reach the following recipient(s):"
 )
 _NOT_THEIRS: Final = re.compile(
     r"(?:mail from|(?<!generated )(?<!expanded )from|sender|by|envelope-from|reply-to|contact|return-path"
-    r"|to postmaster)\b:?\s{0,9}"
+    r"|to postmaster|you)\b:?\s{0,9}"
     rf"[<\"'(]?(?:{ADDRESS.pattern})",
     re.IGNORECASE,
 )
@@ -51,7 +52,8 @@ _STAFF: Final = re.compile(
 _REPLY: Final = re.compile(r"(?:^|[\s:;('\"<\[])([45]\d\d)(?=[ -](?:#?\d\.\d|\S)|: ?#?\S)")
 _QUOTED_REPLY: Final = re.compile(r"^<<< ([45]\d\d.*)$", re.MULTILINE)
 _DELAYS: Final = re.compile(
-    r"\b(?:warning message only|(?:been|temporarily) (?:delayed|postponed)|(?:still|will) (?:be )?(?:retr|try)"
+    r"\b(?:warning message only|(?:been|temporarily) (?:delayed|postponed)|(?:still|will) (?:be )?(?:retr"
+    r"|try)"
     r"|will keep trying|not yet been delivered|delivery (?:status notification \()?delay|just a warning"
     r"|delivery attempts will|will continue to try)",
     re.IGNORECASE,

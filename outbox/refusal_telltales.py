@@ -38,14 +38,16 @@ TELLTALE_TEXTS: Final = (
     _text(
         C.PROTOCOL,
         "the message breaks a rule of RFC 5322",
-        r"(?:duplicate|multiple|missing|invalid|malformed|bad|illegal|no)\b.{0,40}\bheaders?\b(?! from)",
-        r"\bheaders? (?:\w+ )?(?:error|syntax|fail|missing|mismatch)",
+        r"(?:duplicate|multiple|missing|invalid|malformed|bad|illegal"
+        r"|no)\b(?:(?! --).){0,40}\bheaders?\b(?! from)",
+        r"\bheaders? (?:\w+ )?(?:error|syntax|fail|missing|mismatch|too long|not allowed)",
         r"no (?:valid )?(?:resent-)?(?:from|to|date|subject) (?:field|header)|multiple addresses in from",
+        r"not rfc[ -]?\d{0,4} ?compliant|(?:invalid|malformed) message (?:format|structure)",
         r"(?:must|not|n't) (?:be |comply|conform|follow).{0,30}\b(?:rfc|standard)",
         r"rfc ?[258]\d{2,3}\b.{0,20}(?:complian|section|violation)|not (?:compliant|in compliance) with",
-        r"violat\w+ (?:of )?(?:the )?rfc|too many (?:headers|received|lines)|improper use of 8-?bit",
+        r"violat\w+ (?:of )?(?:the )?rfc|too many (?:headers|lines)|improper use of 8-?bit",
         r"charset not supported|\bmime\b.{0,20}(?:error|complex|invalid|reject|structure|malform)",
-        r"invalid mime|(?:bare|stray|lone) (?:lf|cr|newline|linefeed|carriage)",
+        r"(?:invalid|malformed) mime|(?:bare|stray|lone) (?:lf|cr|newline|linefeed|carriage)",
         r"\bnul(?:l)? (?:bytes?|characters?)\b|message[- ]id\b.{0,20}(?:missing|invalid|required)",
         r"future date|date .{0,20}in the (?:future|past)|\blines? (?:is |are )?too long"
         r"|line length (?:limit|exceed)",
@@ -65,22 +67,24 @@ TELLTALE_TEXTS: Final = (
         "SPF, DKIM or DMARC did not pass",
         r"\bspf1?\b|\bdmarc\b|\bdkim\b|sender[- ]policy[- ]framework|sender[- ]?id\b|domainkeys",
         r"unauthenticated|authentication (?:information|checks?|level)|(?:pass|fail\w*) authentication",
-        r"unaligned|\barc (?:seal|valid)|\bmi:spf\b",
+        r"unaligned|\barc (?:seal|valid|fail)|\bmi:spf\b",
     ),
     _text(
         C.PTR,
         "our address has no matching reverse DNS",
         r"(?:reverse|backward|inverse)[ -]?(?:dns|look-?up|host|path|record|address|name|mapping|resolution)",
-        r"\bptr\b|\br-?dns\b|\bdns:\w\w\b|unverif\w+ sending ip|mismatch\w* client ip|generic host ?name|\brtr:rd\b",
+        r"\bptr\b|\br-?dns\b|\bdns:\w\w\b|unverif\w+ sending ip|mismatch\w* client ip|generic host ?name"
+        r"|\brtr:rd\b",
         r"(?:find|resolve|verify|look ?up|map) (?:your|the client|client|ip)\b.{0,20}(?:host ?name|address"
         r"|ip|dns)",
         r"\bip\b.{0,30}(?:does|do|did|could|can) ?no?t (?:be )?(?:resolve|map|match)",
-        r"unresolvable (?:relay|ip|host)|ip name lookup|failure in dns look-?up",
+        r"host ?names?\b.{0,20}(?:not be verif|n[o']t match)|unresolvable (?:relay|ip|host)|ip name lookup"
+        r"|failure in dns look-?up",
         r"(?:no|without|missing|invalid|bad) (?:valid )?dns (?:entry|ptr|record)|forward[- ]confirmed",
         r"\bno dns (?:name|entry|record)",
         r"\bip (?:address )?(?:is )?(?:unknown|not (?:found|listed|known)) (?:to|in|by)",
         r"unknown (?:client|host address)|your host\b.{0,20}(?:unknown|not found|resolve)",
-        r"client host .{0,30}\bdns|ip has no|no (?:host ?name|name|dns) for ip",
+        r"client host .{0,30}\bdns|(?:ip|host) has no|no (?:host ?name|name|dns) for ip",
     ),
     _text(
         C.TLS,
@@ -92,13 +96,15 @@ TELLTALE_TEXTS: Final = (
         r"\b(?:tls|ssl)\b.{0,30}(?:required|mandatory|needed|not (?:avail|offer|support)|fail|error"
         r"|handshake|negotiat)",
         r"handshake (?:failure|failed|error)",
+        r"secure connection|unsupported (?:tls|ssl)|self-?signed|verify .{0,20}certificate",
         r"certificate\b.{0,30}(?:not|fail|expired|invalid|mismatch|verif|trust)|untrusted certificate",
         r"\b(?:dane|mta-sts|tlsa)\b",
     ),
     _text(
         C.CONTENT,
         "a link or a file in the message is on a list of theirs",
-        r"(?:file|attachment) (?:extension|type|name)s?\b",
+        r"(?:file|attachment) (?:extension|type|name)s?\b|contains? .{0,20}(?:black|block)-?listed",
+        r"\b(?:url|link|uri)s?\b.{0,12} (?:reputation|block|reject)",
         r"(?:high[- ]risk|dangerous|executable|banned|forbidden) (?:file|attach|content|word)",
         r"\b(?:uribl|surbl|ivmuri)\b|\bdbl\.spamhaus|\buribl\.",
         r"(?:black|block)\w* ?(?:listed )?(?:url|link|uri)\b|\b(?:urls?|links?) (?:in|of|that)\b",
@@ -117,23 +123,31 @@ TELLTALE_TEXTS: Final = (
         "too much volume or too many complaints for our standing there",
         r"\btss?\d\d\b|\brp-00\d\b|unexpected volume|unusual(?:ly high)? (?:rate|traffic)|\b4\.7\.28\b",
         r"rate[ -]?limit",
-        r"too many (?:(?!domain|received|hops)[\w-]+ ){0,3}(?:messages|e?-?mails?|connections?|sessions?"
+        r"(?:too many|maximum number of|excessive) (?:(?!domain|received|hops"
+        r"|delivery)[\w-]+ ){0,3}(?:messages|e?-?mails?|connections?|sessions?"
         r"|concurrent|recipients|requests|errors|rcpts?|threads|commands|invalid|attempts|transactions"
         r"|sends)(?! (?:on|in) (?:the|this|your|mailbox|server))",
         r"too many connect|trop de connexions",
-        r"(?<!no )(?:sending|connections?|relay|hourly|daily|hour|day|minute)\b.{0,20} (?:quota|limit"
+        r"(?<!no )(?:sending|connections?|relay|hourly|daily|hour|day|minute|outbound"
+        r"|outgoing)\b.{0,20} (?:quota|limit"
         r"|rate)\b",
         r"limits? (?:of|on) (?:\w+ ){0,3}(?:connections|messages per|recipients)",
-        r"message (?:quota|rate|limit)\b",
+        r"message (?:quota|rate|limit)\b|\brate (?:has been |is |was )?(?:exceeded|reached|hit|too high)",
+        r"traffic shap|queue quota|sending too (?:much|many)|rate control|per-(?:domain|ip|host"
+        r"|sender) limit",
+        r"(?:quota|limit|pool)\b.{0,20} (?:for|of) (?:your|this) (?:ip|host|server|network)\b",
+        r"unusual\w* (?:\w+ )?(?:activity|traffic|volume)|(?:^|send\w* "
+        r"|sent )too much e?-?mail\b(?! (?:data|stored"
+        r"|in))",
         r"(?:quota|limit)\b.{0,30} (?:per|this|each|an?|one) (?:hour|day|minute|conn|session)",
         r"frequen\w+ limit|throttl|too (?:fast|quick|frequent)|slow(?:ing)? down|receiv\w+ limit",
         r"excessive (?:volume|traffic|rate|sending)|\bsubmission rate\b|number of (?:rcpts?|recipients)",
-        r"(?:rcpt|recipient)s? numbers?\b|too much (?:mail|spam|traffic) (?:from|coming|sent)|allotment",
+        r"(?:rcpt|recipient)s? numbers?\b|too much (?:spam|traffic) (?:from|coming|sent)|allotment",
         r"\bsender rate\b|rate quota",
         r"\bper (?:second|minute|hour|day|connection|session)\b",
         r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
         r"|concurren)",
-        r"connection count|recipients? (?:limit|count)|concurrency",
+        r"(?:connection|message) count|recipients? (?:limit|count)|concurrency",
         r"\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
         r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
         r"|session)",
@@ -143,7 +157,8 @@ TELLTALE_TEXTS: Final = (
     _text(
         C.POLICY,
         "the address that writes is on a list of theirs",
-        r"(?:sender|from|e-?mail|(?<!ip[ -])\baddress) .{0,20}(?:is |has been |was )?black-?listed(?! (?:by|at"
+        r"(?:sender|from|e-?mail|(?<!ip[ -])\baddress) (?!ip\b).{0,20}(?:is |has been "
+        r"|was )?black-?listed(?! (?:by|at"
         r"|in|on|see))",
         r"(?:sender|from) address .{0,30}(?:black|block|reject|deny)-?list|purported responsible",
         r"^(?:(?!\b(?:ip|host|server|client|range|network)\b).){0,80}\b(?:sender|user|recipient)(?:'s)?\b"
@@ -159,16 +174,21 @@ TELLTALE_TEXTS: Final = (
         r"hostkarma|spamrl|\bcbl\b|\b(?:rtr|rly|con):\w\w|\bpol-[pt]\d|\b(?:bl|es)0\d{5}\b",
         r"\b(?:cxbl|cdrbl)\b|\baup#(?!1[0-2]\d\d\b)|\b(?:hl:(?:rep|mep|ihu|ipb)|dt:rbl|wm:bl[iu])\b",
         r"(?:open|multi)[ -](?:proxy|blacklist)|rejecting open|helo command rejected",
-        r"(?:in|your|bad|invalid) (?:helo|ehlo)\b|\b(?:helo|ehlo) (?:host|domain|name)|proxy rejected",
+        r"(?:in|your|bad|invalid|bogus|fake|forged) (?:helo|ehlo)\b|\b(?:helo|ehlo) (?:host|domain|name)"
+        r"|proxy rejected",
         r"(?:no|not|bad|black) (?:access from mail server|allowed to connect|sender ip|ip\b)",
-        r"(?:helo|ehlo)\b.{0,20} (?:invalid|bad\b|reject|refus|fqdn|fully|not (?:accept|allow|resolv|valid))",
+        r"(?:helo|ehlo)\b.{0,20} (?:invalid|mismatch|bad\b|reject|refus|fqdn|fully|not (?:accept|allow"
+        r"|resolv|valid))",
         r"refused to talk to|greeting failed|my name was rejected",
-        rf"{_US}(?: \S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}"
-        rf"(?:(?:currently|temporarily|permanently) )?(?:block|black|ban|listed|filter|deni|{TURNED_AWAY}|suspend"
+        rf"{_US}(?: (?!said:)\S{{1,80}}){{0,3}}? (?:is |has |have |was |been |are |being ){{0,3}}"
+        rf"(?:(?:currently|temporarily|permanently) )?(?:block|black|ban|listed|filter|deni|deferr"
+        rf"|{TURNED_AWAY}|suspend"
         r"|not (?:allow|permit|accept(?! (?:any )?(?:e-?)?mail)|authori|welcome)(?!\w* to relay)"
         r"|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
-        r"\bip\b(?: address| is| was| are| has| been| currently| temporarily){0,4} (?:found|listed|filter|block"
-        r"|black|den|ban|reject|refus|not (?:allow|permit|accept|authori)|(?:on|in) (?:an?|our|the"
+        r"\bip\b(?: address| is| was| are| has| been| currently| temporarily){0,4} (?:found|listed|filter"
+        r"|block"
+        r"|black|den|ban|reject|refus|not (?:allow|permit|accept|authori|welcome)|deferr|(?:on|in) (?:an?"
+        r"|our|the"
         r"|one))(?!.{0,20} relay)",
         r"(?:e?-?mails?|messages?|connections?|traffic|accepted|block\w*"
         r"|access)(?: \S{1,40}){0,3}? from:? (?:ip|your (?:ip|network|host|server|location|country"
@@ -176,13 +196,27 @@ TELLTALE_TEXTS: Final = (
         r"(?<!may be )(?:black|block|deny|reject|bad ?guy)[- ]?list",
         r"(?:poor|low|bad) (?:ip )?(?:reputation|profile)|\breputation\b",
         r"(?<!of )banned (?!content|attach|file|word|extension)|blocked using|not in whitelist|blockip",
-        r"denyip|too many (?:unwanted|bounces|complaints|spams?|unknown|bad)|too many .{0,20}complain",
-        r"user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b",
-        r"(?:sending|sen[dt]s?|source of|origin of) spam\b|\bspam sources?\b",
+        r"denyip|(?:too many|excessive|maximum number of) (?:unwanted|bounces|complaints|spams?|unknown|bad)"
+        r"|too many .{0,20}complain",
+        r"\b(?:you|your (?:server|host|machine)) (?:are|have been|is|was) (?:banned|blocked|blacklisted"
+        r"|compromised|infected)(?! by (?:the |this |that )?(?:recip|user))",
+        r"we (?:do not|don't|will not|won't) accept .{0,20} from you\b|(?:isp|provider)'s (?:mail|smtp"
+        r"|relay)",
+        r"\b(?:sbl|xbl|pbl|dul)\b|botnet|(?:exploited|infected|compromised) (?:host|machine|computer"
+        r"|server|system)",
+        r"\bip\b.{0,20} not (?:in )?(?:the |our )?white-?list|abuse (?:\w+ )?(?:detected|seen|reported) from",
+        r"connections? (?:was |is )?(?:refused|rejected|denied|blocked|closed) (?:by|due to"
+        r"|for) (?:\w+ )?polic",
+        r"user complaints|unwanted messages|namespace mining|\bsc-002\b|spammers?\b|(?:of|for|is|are"
+        r"|been) spamming\b"
+        r"|sender ?score",
+        r"(?:denied|refused|blocked) (?:for|to) (?:your|this|the) (?:ip|host|server|network)\b",
+        r"(?:sending|sen[dt]s?|source of|origin of) (?:too much )?(?:spam|junk)\b|\bspam sources?\b",
         r"(?:host|server|ip)s? (?:is |was |has been )?(?:blocked|blacklisted)|intrusion prevention",
         r"abusive (?:host|sender|ip|network)|(?<!deactivated )due to (?:abuse|complaints)|dictionary attack",
         r"harvest|attack detected|in prison|blocked for abuse|service refused?\b",
-        r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|dial-?up|residential",
+        r"dynamic(?:ally)?[ -](?:ip|address|assigned|host|pool)|smtp server of your isp|smart ?host"
+        r"|geo-?ip|dial-?up|residential",
         r"(?:geographic|your) (?:location|country|region)|access from your|ip (?:is |was )?hang",
         r"(?:connections?|access|e-?mail|mail|messages?|host|client) (?:was |were |is |are )?(?:refused"
         r"|rejected|denied|blocked) (?:due to|because of|for|by) .{0,30}(?:abus|complain|spam (?:source"

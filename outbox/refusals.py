@@ -21,6 +21,7 @@ from outbox.refusal_rows import STAGES, UNEXPLAINED
 from reputation import wording
 from reputation.wording import Status
 
+MAX_WORDS: Final = 800  # characters: what comes later explains, and a report may bring a hundred long ones
 DEFERRALS: Final = frozenset(cause.value[1] for cause in Cause)
 
 # An IPv4 address with its brackets, and brackets and quotes emptied of the address that stood in them.
@@ -58,7 +59,7 @@ def classify(code: int, enhanced: str | None, text: str, *, for_now: bool | None
 def told(text: str) -> str:
     """The words of a refusal as the rows see them: `wording.words`, and of hosts' addresses only that they are "ip"."""
     words = wording.words(_HOST.sub(" ip ", _JOINED.sub(" ", text[: wording.MAX_TEXT])))
-    return " ".join(_EMPTIED.sub(" ", words).split())
+    return " ".join(_EMPTIED.sub(" ", words).split())[:MAX_WORDS]
 
 
 def classified(cause: Cause, why: str, *, for_now: bool) -> Classification:

@@ -76,8 +76,8 @@ def _read(returned: Returned, wrapped: bool = False) -> Reading:
         return _failed(reading, _completed(fields.said, returned))
     if told:
         return _failed(reading, told)
-    if not wrapped and "multipart/report" in returned.inner.get("content-type").lower():
-        return _read(opened(returned.inside), wrapped=True)  # a report sent on as an attachment
+    if not wrapped and returned.inside and sorting.sent_on(returned):
+        return _read(opened(returned.inside), wrapped=True)
     return _unmarked(reading, returned)
 
 

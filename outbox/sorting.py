@@ -6,6 +6,7 @@ The rows know what such mail is called, in several languages, and nothing of who
 import re
 from typing import Final
 
+from outbox.mailparts import words
 from outbox.returned import Returned
 
 _DAEMON: Final = re.compile(
@@ -14,18 +15,24 @@ _DAEMON: Final = re.compile(
     re.IGNORECASE,
 )
 _FAILURE: Final = re.compile(
-    r"undeliver|undeliv|could ?n[o']t be delivered|cannot be delivered|(?:not|been) delivered|unable to deliver"
+    r"undeliver|undeliv|could ?n[o']t be delivered|cannot be delivered|(?:not|been) delivered"
+    r"|unable to deliver"
     r"|delivery (?:has |status|fail|problem|error|delay|report|notification)|non[- ]?(?:delivery|remis)"
     r"|fail(?:ed|ure) (?:notice|delivery|mail)|mail (?:system error|failure|delivery|could not)"
     r"|returned (?:mail|to sender|message)|message (?:blocked|you sent)"
-    r"|(?:message|mail|post(?:ing)?|article)(?: is| was| has been)? (?:rejected|refused)|bounce|loop alert|unzustellbar"
+    r"|(?:message|mail|post(?:ing)?|article)(?: is| was| has been)? (?:rejected|refused)|bounce|loop alert"
+    r"|unzustellbar"
     r"|user unknown|unknown user|mailbox (?:is )?full|no se (?:pudo|ha podido) entregar|mancato recapito"
-    r"|nicht zugestellt|échec de (?:la )?(?:remise|distribution)|n'a pas (?:pu être |été )(?:remis|délivr|distribu)"
-    r"|no ha podido ser entregad|impossibile (?:recapitare|consegnare)|mancata consegna|n[ãa]o (?:foi )?entreg"
+    r"|nicht zugestellt|échec de (?:la )?(?:remise|distribution)|n'a pas (?:pu être |été )(?:remis|délivr"
+    r"|distribu)"
+    r"|no ha podido ser entregad|impossibile (?:recapitare|consegnare)|mancata consegna"
+    r"|n[ãa]o (?:foi )?entreg"
     r"|onbestelbaar|niet (?:worden )?(?:afgeleverd|bezorgd)|kan inte levereras|niedostarczon|nie dostarczon"
-    r"|teslim edilemedi|недоставлен|не доставлено|не может быть доставлено"
-    r"|送信(?:できません|エラー)|配信(?:できません|エラー|不能)|不達|退信|[无無]法(?:投[递遞]|送[达達]|[发傳]送)"
-    r"|(?:메일|전송|발송).{0,10}(?:실패|오류)",
+    r"|teslim edilemedi|nedoru[cč]iteln|k[eé]zbes[ií]thetetlen|nelivrabil|nie można dostarczyć|недоставлен"
+    r"|не доставлено|не может быть доставлено"
+    r"|送信(?:できません|エラー)|配信(?:できません|エラー|不能)|不達|退信|[无無]法(?:投[递遞]|送[达達]"
+    r"|[发傳]送)|未(?:送达|傳遞|传递)"
+    r"|(?:메일|전송|발송).{0,10}(?:실패|오류)|배달되지 않음",
     re.IGNORECASE,
 )
 _AUTO: Final = re.compile(
@@ -33,7 +40,11 @@ _AUTO: Final = re.compile(
     r"|vacation|on (?:annual |sick )?(?:holiday|leave)|abwesen\w+|absen(?:ce|te)\b|fuera de la oficina"
     r"|r[ée]ponse automatique|respuesta autom[áa]tica|risposta automatica|resposta autom[áa]tica"
     r"|automaa?t\w+ (?:odpowied|odpov|antwoord|svar|vastaus)|autosvar|otomatik yan[ıi]t"
-    r"|away from (?:my )?(?:mail|e-?mail|office|desk)|no longer (?:with|works?))|автоответ|自動(?:応答|返信)|自动回复",
+    r"|(?:odpowied\w+|odpov[eě]\w+|automatikus|r[aă]spuns) (?:automat\w+|v[aá]lasz)|automatick\w+ odpov\w+"
+    r"|sjukfr[aå]nvaro"
+    r"|away from (?:my )?(?:mail|e-?mail|office|desk)|no longer (?:with|works?))"
+    r"|автоответ|автоматичн\w+ відповід|автоматический ответ|自動(?:応答|返信)|自动(?:回复|答复)|自動回覆"
+    r"|자동 ?회신|부재중",
     re.IGNORECASE,
 )
 _MARKS: Final = ("x-autoreply", "x-autorespond", "x-autoreply-from", "x-mail-autoreply", "x-auto-response")
@@ -58,6 +69,14 @@ def is_failure(returned: Returned) -> bool:
 def is_daemon(returned: Returned) -> bool:
     """Whether a mail system wrote it."""
     return bool(returned.named) or _DAEMON.search(returned.sender) is not None
+
+
+def sent_on(returned: Returned) -> bool:
+    """Whether what it carries is itself a report, which somebody sent on as an attachment."""
+    inner = returned.inner
+    if "multipart/report" in inner.get("content-type").lower():
+        return True
+    return not is_daemon(returned) and _DAEMON.search(words(inner.get("from"))) is not None
 
 
 def automatic(returned: Returned) -> str:

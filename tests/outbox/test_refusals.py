@@ -205,6 +205,17 @@ def test_a_kind_of_phrase_gives_its_reason(reason, text):
         ("Username and Password not accepted", Reason.POLICY),  # a user, but ours
         ("Error: timeout exceeded", Reason.NETWORK),  # exceeded, but no size
         ("user's Disk Quota Exceeded: too much mail stored", Reason.MAILBOX_FULL),  # too much, but no rate
+        ("blocked because the return email domain is invalid", Reason.PROTOCOL),  # a domain, but ours
+        ("Client blocked from sending from unregistered domain", Reason.BLOCK_LIST),
+        ("Your address is not valid", Reason.PROTOCOL),
+        ("Excessive unknown recipients", Reason.RATE),  # as a count, and not one of them
+        ("Their inbox is full, or it's getting too much mail right now", Reason.MAILBOX_FULL),
+        ("This report was scanned by an antivirus system", Reason.UNKNOWN),  # nobody found one
+        ("550 No such user here -- The header of the message follows --", Reason.UNKNOWN_RECIPIENT),
+        ("You have been blocked by the recipient", Reason.POLICY),  # and not by their server
+        ("The recipient's mail system cannot accept messages", Reason.SYSTEM),
+        ("Mailbox temporarily disabled: retry timeout exceeded", Reason.INACTIVE),
+        ("Message lifetime exceeded", Reason.EXPIRED),  # exceeded, but no size
         ("message contains a file name that is not allowed", Reason.CONTENT),  # not a name that is unknown
         ("Your host has a bad name", Reason.UNKNOWN),
         # a user, an address, a recipient and a domain are not always theirs

@@ -45,6 +45,7 @@ HOSTILE = {
     "labels": DAEMON + b"\n" + b"aaaa bbbb cccc: \n" * 60_000,
     "JSON in JSON": DAEMON + b"\n" + b'{"a":' * 200_000,
     "tags": DAEMON + b"Content-Type: text/html\n\n" + b"<a " * 300_000,
+    "shifts of UTF-7": DAEMON + b"Content-Type: text/plain; charset=utf-7\n\n" + b"+AEA-+" * 200_000,
     "a quadratic charset": DAEMON + b"Content-Type: text/plain; charset=punycode\n\n" + b"a-" * 500_000,
     "encoded words": b"From: MAILER-DAEMON@x.example\nSubject: " + b"=?utf-8?q?a?= " * 60_000 + b"\n\n",
     "all bytes": bytes(range(256)) * 4096,
