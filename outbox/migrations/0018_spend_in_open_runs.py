@@ -53,6 +53,6 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("outbox", "0015_restored_while_held")]
+    dependencies = [("outbox", "0017_months_are_forgotten")]
 
     operations = [migrations.RunSQL(SPEND, migrations.RunSQL.noop)]

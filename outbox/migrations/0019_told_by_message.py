@@ -56,6 +56,6 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("outbox", "0017_spend_in_open_runs")]
+    dependencies = [("outbox", "0018_spend_in_open_runs")]
 
     operations = [migrations.RunSQL(EVENTS, migrations.RunSQL.noop)]
