@@ -62,7 +62,7 @@ RECIPIENT_TEXTS: Final = (
         C.POLICY,
         "this sender may not write there, by their rule",
         rf"\b{_FROM}\b.{{0,40}}(?:reject|refus|deni|block|prohibit|forbid|banned|filter|unvalid"
-        r"|not (?:\w+ )?(?:allow|accept|authori|permit|verified|valid|[io]n\b))",
+        r"|not (?:\w+ )?(?:allow|accept|authori|permit|verified|valid|a member|[io]n\b))",
         r"\b(?:blocked|rejected|refused|denied|forbidden|unauthori[sz]ed|illegal) (?:envelope )?senders?\b",
         r"(?:denies|rejects?|refuses) (?:the |this |your )?(?:envelope )?sender|badmailfrom",
         r"permission to (?:post|send)|address is not verified|restricted|mailpolicy",
@@ -114,7 +114,7 @@ RECIPIENT_TEXTS: Final = (
         r"\bspace (?:is )?not enough|too many (?:messages|mails) (?:on|in) (?:the|this|your|mailbox|server)",
         rf"{_BOX}\b.{{0,40}}(?:out of|no(?: more)?|insufficient|low on|not (?:have )?enough) (?:\w+ )?"
         r"(?:storage|space|disk|room|quota)|(?:no|not enough|insufficient) (?:room|space|storage) (?:in|for)",
-        rf"{_BOX}\b.{{0,20}} (?:exceed\w*|over|beyond|reached) (?:(?:its|the|his|their) )?(?:\w+ )?limit",
+        rf"{_BOX}\b.{{0,45}} (?:exceed\w*|over|beyond|reached) (?:(?:its|the|his|their) )?(?:\w+ )?limit",
         r"/(?:spool|var|home|mail)\S* .{0,60}file too (?:large|big)",
         r"(?:file|message) too (?:large|big) for mail ?box|exceeded storage allocation",
         r"storage (?:is )?(?:full|exceeded)|(?:not enough|insufficient) (?:mail ?box )?(?:storage|space)",
@@ -161,7 +161,8 @@ RECIPIENT_TEXTS: Final = (
         "they have not verified the address yet",
         r"unverified address(?!.{0,200}(?:unknown|not exist|not found|no such|reject|invalid))",
         r"verification in progress|verify callout",
-        r"(?:cannot|could not|unable to|can't) (?:be )?verif\w+ .{0,20}(?:at the moment|now|temporar)",
+        r"(?:cannot|could not|unable to|can't) (?:be )?verif\w+ .{0,20}(?:at the moment|at this time|now"
+        r"|temporar)",
     ),
     _text(
         C.REJECTED,
@@ -176,7 +177,8 @@ RECIPIENT_TEXTS: Final = (
     _text(
         C.HOST_GONE,
         "the recipient's domain does not resolve",
-        r"host (?:or domain name )?(?:is )?(?:not found|unknown)|unknown (?:host|domain)|nxdomain",
+        r"host (?:or domain name )?(?:is )?(?:not found|unknown)|(?<!relaying to )unknown (?:host|domain)"
+        r"|nxdomain",
         r"no such (?:host|domain)|illegal host|(?:find|resolve) an?y? (?:host|mail)"
         r"|name or service not known",
         r"invalid (?:host|(?:recipient|destination|rcpt) domain)(?: ?name)?(?: in"
@@ -256,7 +258,7 @@ RECIPIENT_TEXTS: Final = (
         r"|known|listed|valid|recogni|registered|located|ok\b|present|defined|hosted|served|verified|member"
         r"|[io]n (?:our|the|this|ldap)|here\b|local user))",
         rf"{_BOX} (?:is |was )?not accepted$",
-        r"(?:unknown|invalid|unrout\w+|bad|illegal|non-?existent|no such|not an? (?:valid|known|local"
+        r"(?:unknown|invalid|unrout\w+|bad|illegal|non[- ]?exist\w+|no such|not an? (?:valid|known|local"
         r"|recogni[sz]ed)|no"
         r"|wrong|incorrect|unrecogni\w+|undeliverable|misspelled|undefined|improper"
         r"|not have(?: any| such)?"
@@ -277,7 +279,8 @@ RECIPIENT_TEXTS: Final = (
         r"|[.: ]*(?:\[.*|as\(.*)?$)",
         r"^#?address rejected|no longer (?:exists?|valid)\b",
         rf"(?<!temporarily )(?<!currently )unavailable (?:e?-?mail )?{_BOX}\b",
-        r"unable to be (?:found|located)|\bnobody\b.{0,20} (?:here|name)|(?:bad"
+        r"unable to be (?:found|located)|tried to reach .{0,20}not (?:be )?(?:found|exist)"
+        r"|n[o']t match any\b|\bnobody\b.{0,20} (?:here|name)|(?:bad"
         r"|invalid) destination(?! (?:host|system|domain))"
         r"|not known (?:at|here|on|to us)",
         r"n[o']t in (?:my|our|the|this|your) (?:\w+ ){0,3}(?:recipients?|validrcptto|rcpt ?to"

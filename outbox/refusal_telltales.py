@@ -126,7 +126,7 @@ TELLTALE_TEXTS: Final = (
         r"(?:too many|maximum number of|excessive) (?:(?!domain|received|hops"
         r"|delivery)[\w-]+ ){0,3}(?:messages|e?-?mails?|connections?|sessions?"
         r"|concurrent|recipients|requests|errors|rcpts?|threads|commands|invalid|attempts|transactions"
-        r"|sends)(?! (?:on|in) (?:the|this|your|mailbox|server))",
+        r"|sends)\b(?! (?:on|in) (?:the|this|your|h[ie][sr]|their|mailbox|server))",
         r"too many connect|trop de connexions",
         r"(?<!no )(?:sending|connections?|relay|hourly|daily|hour|day|minute|outbound"
         r"|outgoing)\b.{0,20} (?:quota|limit"
@@ -145,10 +145,12 @@ TELLTALE_TEXTS: Final = (
         r"(?:rcpt|recipient)s? numbers?\b|too much (?:spam|traffic) (?:from|coming|sent)|allotment",
         r"\bsender rate\b|rate quota",
         r"\bper (?:second|minute|hour|day|connection|session)\b",
-        r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number|connections|recipients"
+        r"exceed\w* (?:the|your|its|our|maximum|max|allowed) .{0,20}(?:rate|number(?! of (?:messages"
+        r"|e?-?mails) in)|connections|recipients"
         r"|concurren)",
         r"(?:connection|message) count|recipients? (?:limit|count)|concurrency",
-        r"\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b|only send \d",
+        r"\bmax\w* .{0,40}(?:connections?|sessions?|concurrent|rcpts?|recipients|messages)\b(?! in )"
+        r"|only send \d",
         r"\b(?:msgs?|messages?|e?-?mails?|recipients?) (?:per|an?|every) (?:\d+ ?)?(?:h\b|hour|day|min|conn"
         r"|session)",
         r"\bdyn:t\d|\brly:b[123]\b|\brl0\d{5}\b",
@@ -184,7 +186,8 @@ TELLTALE_TEXTS: Final = (
         rf"(?:(?:currently|temporarily|permanently) )?(?:block|black|ban|listed|filter|deni|deferr"
         rf"|{TURNED_AWAY}|suspend"
         r"|not (?:allow|permit|accept(?! (?:any )?(?:e-?)?mail)|authori|welcome)(?!\w* to relay)"
-        r"|on (?:a|our|the)|in (?:a|our|the)|sending spam|identified|prohibit|forbid)",
+        r"|on (?:a|our|the)|in (?:a|our|the)(?! (?:from|message|body))|sending spam|identified|prohibit"
+        r"|forbid)",
         r"\bip\b(?: address| is| was| are| has| been| currently| temporarily){0,4} (?:found|listed|filter"
         r"|block"
         r"|black|den|ban|reject|refus|not (?:allow|permit|accept|authori|welcome)|deferr|(?:on|in) (?:an?"

@@ -21,7 +21,8 @@ VAGUE_TEXTS: Final = (
     _text(
         C.GREYLISTED,
         "they name a time to come back at",
-        r"(?:come back|try again|retry|resend)\b.{0,20} (?:in|after) \d|come back later|first contact",
+        r"(?:come back|try again|retry|resend)\b.{0,20} (?:in|after) (?:\d|an?\b|some|five|ten)"
+        r"|come back later|first contact",
     ),
     _text(
         C.CONTENT,
@@ -54,7 +55,7 @@ VAGUE_TEXTS: Final = (
         r"in (?:the |our |its )?queue (?:for|since) \w|not be (?:re)?tried (?:again|any)",
         r"(?:in the queue|in queue|delivered) (?:for )?too long|retry time(?:out)?|unable to deliver in \d",
         r"hosts have been failing|no action is required on your part|delivery time expired",
-        r"(?:not (?:be )?|un)delivered (?:for|within|after) \d|unable to deliver after|gave up"
+        r"(?:not (?:be )?|un)delivered (?:for|within|after) \d|unable to deliver after|gave up|attempted \d+ times"
         r"|attempts exhausted|lifetime exceed|deliver this message after \d|undeliverable for \d",
     ),
     _text(
@@ -66,7 +67,7 @@ VAGUE_TEXTS: Final = (
         r"(?:unable|could not|couldn't|failed|not able|wasn't able) to (?:connect|establish|contact|reach)",
         r"(?:could not|can't|couldn't|cannot) connect|socket error|tcp active open",
         r"connection\b[^:]{0,60} (?:is )?(?:broken|died|closed|aborted|terminated|interrupted)|broken pipe",
-        r"(?:closed|dropped|lost|broke|reset) (?:the |our )?connection",
+        r"(?:closed|dropped|lost|broke|reset) (?:the |our )?(?:connection|session)",
         r"read error|(?:host|server) (?:is )?(?:down|unavailable)|network (?:error|problem|fail)"
         r"|hosts? failed",
         r"(?:next hop|mail ?servers?|servers?|gateway|host) (?:is |was |currently "

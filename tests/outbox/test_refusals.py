@@ -209,6 +209,12 @@ def test_a_kind_of_phrase_gives_its_reason(reason, text):
         ("Client blocked from sending from unregistered domain", Reason.BLOCK_LIST),
         ("Your address is not valid", Reason.PROTOCOL),
         ("Excessive unknown recipients", Reason.RATE),  # as a count, and not one of them
+        ("The domain in the From header does not exist in DNS", Reason.PROTOCOL),
+        ("Relaying to unknown domains not permitted", Reason.POLICY),
+        ("Recipient address rejected: Sender is not a member of allowed users", Reason.POLICY),
+        ("The user's mailbox is currently unavailable because it is over its limit", Reason.MAILBOX_FULL),
+        ("This user has exceeded the maximum number of messages in his mailbox", Reason.MAILBOX_FULL),
+        ("Unable to verify user at this time, database not found", Reason.SYSTEM),
         ("Their inbox is full, or it's getting too much mail right now", Reason.MAILBOX_FULL),
         ("This report was scanned by an antivirus system", Reason.UNKNOWN),  # nobody found one
         ("550 No such user here -- The header of the message follows --", Reason.UNKNOWN_RECIPIENT),
