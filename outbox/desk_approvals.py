@@ -81,6 +81,7 @@ PROPOSED: Final[Mapping[str, str]] = {
     "waves": "Proposed to release in waves",
     "part": "Proposed to release a part",
 }
+NO_WAVE: Final = "The next wave was due and did not go"
 ANSWERS: Final = frozenset({Decision.Kind.CONFIRM, Decision.Kind.WITHDRAW})
 
 NOW: Final[LiteralString] = "SELECT ao_now() AS now"
@@ -259,11 +260,19 @@ def _decisions(approval: Approval) -> list[dict[str, Any]]:
     return [
         {
             "row": row,
-            "done": (PROPOSED if row.pk in proposals else DONE).get(row.kind, row.kind),
+            "done": _done(
+                row, proposed=row.pk in proposals, went=row.pk in fates or row.pk == approval.carrying_id
+            ),
             "fates": fates.get(row.pk, ()),
         }
         for row in rows
     ]
+
+
+def _done(row: Decision, *, proposed: bool, went: bool) -> str:
+    if row.kind == Decision.Kind.WAVE and not went:
+        return NO_WAVE
+    return (PROPOSED if proposed else DONE).get(row.kind, row.kind)
 
 
 def _answers(row: Decision, fates: Mapping[int, Any]) -> bool:

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 
 from outbox import ids, story
 from outbox.lifecycle import LEAST_FINISHED_FIRST, Status
-from outbox.models import Attachment, Attempt, Delivery, Message
+from outbox.models import Attachment, Attempt, Delivery, Held, Message
 from outbox.outcomes import Phase
 from reputation import sql
 from reputation.viewing import block, chip, stamp, timed, visible
@@ -111,11 +111,24 @@ def _facts(message: Message) -> Facts:
         ("Sending domain", str(message.domain)),
         ("Decision", f"{decision['verdict']} (policy version {decision['policy_version']})"),
         ("Reasons", visible(reasons)),
+        ("Request", _request(message)),
         ("Scheduled", message.scheduled_at),
         ("Expires", message.expires_at),
         ("Message-ID", visible(message.header_id)),
         ("Not mailed", ", ".join(visible(f"{each['to']} ({each['code']})") for each in message.refused)),
     )
+
+
+def _request(message: Message) -> SafeString | None:
+    """Where a person decides, or decided, about it; the newest, if it was held more than once."""
+    asked = (
+        Held.objects.filter(message_id=message.pk).select_related("approval").order_by("-approval_id").first()
+    )
+    if asked is None:
+        return None
+    name = ids.printed("apr", asked.approval_id)
+    words = WAITS if asked.decision_id is None and asked.approval.ended_at is None else "was decided"
+    return format_html('<a href="{}">{}</a>', reverse("approval", args=[name]), words)
 
 
 def _facts_of_delivery(delivery: Delivery) -> Facts:

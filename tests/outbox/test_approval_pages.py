@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import Client
+from django.urls import reverse
 
 from outbox import deciding, desk_approvals, exhibits, ids, reach, releasing, reviewing
 from outbox.models import Agent, Approval, Decision
@@ -21,7 +22,7 @@ from tests.outbox import asked
 from tests.outbox.killswitch.page import one_of, shown
 from tests.outbox.reopened import ask
 from tests.outbox.reviewed import name_of
-from tests.outbox.test_approval_flood import flood
+from tests.outbox.test_approval_flood import fine, flood
 from tests.pages.desk import HOSTILE
 
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -218,6 +219,31 @@ def test_waves_go_and_are_stopped(live_db: Any, rita: Client, ada: Agent) -> Non
     assert f"{deciding.FIRST_WAVE} queued" in told
     assert decide(rita, request, "stop", why="two complained").status_code == 302
     assert "two complained" in shown(rita.get(address(request)))
+
+
+def test_a_wave_that_was_due_and_did_not_go_is_not_told_as_if_it_had(
+    live_db: Any, rita: Client, ada: Agent
+) -> None:
+    asked.held(live_db, ada, *asked.many(30))
+    request = asked.request()
+    decide(rita, request, "waves")
+    asked.carried(request)
+    fine(live_db)
+    Stream.objects.update(policy_version=9)
+    releasing.tend(60)
+    told = shown(rita.get(address(request)))
+    assert "It went no further: its policy is version 9 now" in told
+    assert "<b>The next wave was due and did not go</b>" in told
+
+
+def test_the_page_of_a_message_leads_to_its_request(live_db: Any, rita: Client, ada: Agent) -> None:
+    [message] = asked.held(live_db, ada, {"subject": "Mine"})
+    page = reverse("admin:outbox_message_change", args=[message])
+    assert f'<a href="{address(asked.request())}">waits for a person</a>' in shown(rita.get(page))
+    decide(rita, asked.request(), "release")
+    asked.carried()
+    releasing.tend(60)
+    assert f'<a href="{address(asked.request())}">was decided</a>' in shown(rita.get(page))
 
 
 def test_what_joined_since_stays_held(live_db: Any, rita: Client, ada: Agent, request_: Approval) -> None:
