@@ -1,6 +1,7 @@
 """Middleware for people's pages only: sessions, logins, forms. Requests of machines under ``/v1/`` pass it by.
 
-An agent has a key in a header and no cookie, so there is nothing here for it but time.
+An agent has a key in a header and no cookie, so there is nothing here for it but time. What watches a process asks it
+by its bare address, which is no host name of ours.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from outbox import audit
 
 # Whoever unsubscribes has no cookie, and comes by a host name of the sending domain's own (``optout_page``).
-MACHINES = ("/v1/", "/u/")
+MACHINES = ("/v1/", "/u/", "/livez", "/readyz", "/metrics")
 # These under /v1/ are pages too: the browsable documentation and the explanations of errors.
 PAGES = ("/v1/docs", "/v1/errors")
 

@@ -7,9 +7,9 @@ PARTITIONS = """
 -- the application may not create tables; a partition gets its parent's rights, not the schema's defaults.
 -- A new partition locks its parent against all: behind a dump that reads it for an hour everybody would queue, so it is
 -- tried again in an hour instead. A month of which a wrong clock has put keys into the other one stays there: the rest
--- is made all the same.
+-- is made all the same. Months are added in UTC: elsewhere one of them ends an hour early, and has the name of the one before.
 CREATE OR REPLACE FUNCTION ao_make_partitions() RETURNS int LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp SET lock_timeout = '1s' AS
+SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '1s' AS
 $$
 DECLARE
     parent text;

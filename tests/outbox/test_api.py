@@ -672,6 +672,12 @@ def test_a_bug_of_ours_shows_no_trace(ada: Caller, monkeypatch: pytest.MonkeyPat
     assert b"division" not in response.content
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_what_watches_asks_a_process_by_its_address(live_db: Any, path: str) -> None:
+    assert Client().get(path, HTTP_HOST="10.1.2.3:8000").status_code == 200
+    assert Client().get("/admin/login/", HTTP_HOST="10.1.2.3:8000").status_code == 400
+
+
 def test_a_database_that_takes_no_writes_is_not_ready(live_db: Any) -> None:
     sql.count("SET default_transaction_read_only = on")
     try:
