@@ -5,13 +5,13 @@ Read only. What cannot be known now is said so, and costs the page nothing else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, LiteralString
 
 from django.contrib.auth.models import User
 
 from outbox import purging, second_factor
 from outbox.panels import glance
-from reputation import reopening
+from reputation import reopening, sql
 from reputation.models import OpenStop, Purge, Reopening
 from reputation.reopening import Proposal
 from reputation.switchlog import Happening
@@ -26,6 +26,15 @@ FATES: Final = {
     "held": "are held: their domain or agent may not send",
     "later": LATER,
 }
+
+OTHERS: Final = 5
+# Of what this scope covers, what other stops cover too: it goes when all of them are resumed.
+ALSO: Final[LiteralString] = """
+SELECT o.scope, o.epoch FROM reputation_openstop AS o
+WHERE o.scope <> %(scope)s AND EXISTS (
+    SELECT FROM outbox_lane AS l WHERE l.scopes @> ARRAY[%(scope)s, o.scope]::varchar[])
+ORDER BY o.epoch LIMIT %(most)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class Ending:
     code_owed: bool
     rows: Sequence[Told]
     purges: Sequence[Purge]
+    others: Sequence[sql.Row]  # scope and epoch of stops that cover some of it as well
 
     @property
     def under_way(self) -> bool:
@@ -94,4 +104,5 @@ def _read(happening: Happening, person: User) -> Ending:
         code_owed=second_factor.enrolled(person),
         rows=[Told(row) for row in reopening.of_scope(scope, since, upto)],
         purges=purging.of_scope(scope, since, upto),
+        others=glance(lambda: sql.rows(ALSO, {"scope": scope, "most": OTHERS}), "other stops") or (),
     )

@@ -34,6 +34,19 @@ def test_a_resume_wants_a_reason_and_the_password_again(rita: Client, ada: Agent
     assert "It ended the stop of" in shown(rita.get(response["Location"]))
 
 
+def test_a_resume_tells_what_keeps_its_mail_back_all_the_same(rita: Client, ada: Agent) -> None:
+    posted(ada, {"to": ["a@gmail.test"], "agent": {"run_id": "nightly"}})
+    run, agent = (stopped(rita, scope) for scope in ("run:ada/nightly", "agent:ada"))
+    killswitch.trip("domain:elsewhere.test", who="omar", why="another one")
+    response = resumed(rita, run)
+    for page in (f"/killswitch/{run}/", response["Location"], f"{response['Location']}now/"):
+        told = shown(rita.get(page))
+        assert f'<a href="/killswitch/{agent}/">agent:ada</a> is stopped as well' in told
+        assert "elsewhere.test" not in told
+    resumed(rita, agent, password="")
+    assert "stopped as well" not in shown(rita.get(response["Location"]))
+
+
 def test_a_log_in_of_now_is_fresh_and_one_of_long_ago_is_not(rita: Client, monkeypatch: Any) -> None:
     client = Client()
     response = client.post(f"/admin/login/?next={PAGE}", {"username": "rita", "password": PASSWORD})
