@@ -140,3 +140,10 @@ def test_prepare_leaves_an_up_to_date_database_alone(live_db: Urls, monkeypatch:
         "outbox.management.commands.prepare.call_command", lambda *_, **__: pytest.fail("migrated")
     )
     call_command("prepare", verbosity=0)
+
+
+def test_prepare_gives_rights_also_where_one_before_was_stopped_before_it_did(live_db: Urls) -> None:
+    with psycopg.connect(live_db.owner, autocommit=True) as owner:
+        owner.execute("REVOKE ALL ON outbox_agent FROM outbox_app")
+    call_command("prepare", verbosity=0)
+    assert Agent.objects.count() == 0

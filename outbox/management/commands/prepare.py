@@ -27,6 +27,13 @@ PGMQ_RIGHTS: Final[tuple[LiteralString, ...]] = (
     "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA pgmq TO {}",
 )
 
+# A table that the application cannot read, though it may read all.
+UNREADABLE: Final[LiteralString] = """
+SELECT EXISTS (
+    SELECT FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+      AND NOT c.relispartition AND NOT has_table_privilege(%s, c.oid, 'SELECT'))
+"""
+
 
 class Command(BaseCommand):
     help = "Migrate, give the application's role its rights, and make the tables of a pgmq:// broker."
@@ -34,9 +41,13 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if OWNER not in settings.DATABASES:
             raise CommandError("Set DATABASE_OWNER_URL to the role that owns the tables.")
-        if self._is_behind():
+        behind = self._is_behind()
+        if behind:
             said = {"interactive": False, "verbosity": options["verbosity"], "skip_checks": False}
             call_command("migrate", database=OWNER, **said)
+        if behind or not self._has_rights(
+            settings.DATABASES["default"]["USER"]
+        ):  # one was stopped between the two
             call_command("grants", stdout=io.StringIO())
         make_groups(OWNER)
         if settings.CELERY_BROKER_URL.startswith("pgmq://") and not self._has_pgmq():
@@ -45,6 +56,11 @@ class Command(BaseCommand):
     def _is_behind(self) -> bool:
         executor = MigrationExecutor(connections[OWNER])
         return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    def _has_rights(self, application: str) -> bool:
+        with connections[OWNER].cursor() as cursor:
+            cursor.execute(UNREADABLE, [application])
+            return not cursor.fetchone()[0]
 
     def _has_pgmq(self) -> bool:
         with connections[OWNER].cursor() as cursor:
