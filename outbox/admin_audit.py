@@ -121,7 +121,8 @@ class AuditAdmin(ReadOnly):
 
     @admin.display(description="what it was done to")
     def about(self, row: Audit) -> str:
-        return visible(row.subject + _named(row.subject))
+        # the admin's own rows go by other numbers, and name what they are about
+        return visible(row.subject if row.act.startswith("admin.") else row.subject + _named(row.subject))
 
     @admin.display(description="detail")
     def brief(self, row: Audit) -> str:

@@ -68,6 +68,8 @@ def test_a_subject_told_by_number_is_named_too(auditor: Client) -> None:
     stream = factories.stream("sales", "sales.acme.test")
     audit.write("rita", "policy.made", f"policy:{stream.pk}")
     assert f"policy:{stream.pk} (sales)" in listed(auditor)
+    audit.write("rita", "admin.added", f"policy:{stream.pk}", row="policy 4 of another stream")
+    assert f"policy:{stream.pk} (sales)" not in listed(auditor, "?about=admin")
 
 
 @pytest.mark.parametrize(
