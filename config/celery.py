@@ -9,10 +9,13 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_process_init, worker_process_shutdown
+from celery.signals import beat_init, worker_init, worker_process_init, worker_process_shutdown
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Celery's run of the checks loads every page, and forgets what they say: ours follows, see ``refuse``.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("outbox")
 app.set_default()  # also for threads that did not make it: the alarm kicks from one
@@ -108,6 +111,22 @@ app.conf.update(
 # Beat orders two rounds a second: a new connection for each cost as much as all else that an idle worker does.
 app.conf["CELERY_DB_REUSE_MAX"] = 1000
 app.autodiscover_tasks(["outbox"])
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def refuse(**_: Any) -> None:
+    """Not with settings under which something might be sent that nobody meant to send.
+
+    Raises:
+        SystemExit: one of the checks is an error; of what handlers raise Celery lets nothing else through.
+    """
+    from outbox.checks import refuse_to_start
+
+    try:
+        refuse_to_start()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from None
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

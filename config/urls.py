@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from outbox.proving import guarded_login
 
+admin.autodiscover()
+
 urlpatterns = [
     path("admin/login/", guarded_login(admin.site.login)),
     path("admin/", admin.site.urls),

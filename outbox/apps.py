@@ -13,6 +13,7 @@ class OutboxConfig(AppConfig):
         from outbox import checks  # noqa: F401
 
 
-class Admin(admin.AdminConfig):
-    default = False
+class Admin(admin.SimpleAdminConfig):
+    """Its pages are found by ``config.urls``: what serves none does not load them."""
+
     default_site = "outbox.admin_index.Site"

@@ -47,13 +47,14 @@ def tables(
     ]
 
 
-def refuse_to_start() -> None:
-    """Run the checks.
+def refuse_to_start(*, pages: bool = False) -> None:
+    """Run our own checks, or with ``pages`` all there are: the framework's load every page.
 
     Raises:
         ImproperlyConfigured: one of them is an error.
     """
-    serious = [message for message in checks.run_checks() if message.is_serious()]
+    found = checks.run_checks() if pages else deployment()
+    serious = [message for message in found if message.is_serious()]
     if serious:
         raise ImproperlyConfigured("\n".join(str(message) for message in serious))
 

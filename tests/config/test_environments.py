@@ -16,6 +16,9 @@ from tests.conftest import Database
 from tests.walks.harness import installation as walks
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# Made-up names, and the world's resolver.
+UNSOUND = {"AO_NAMESERVERS": "192.0.2.53:53"}
+OURS = ("SECRET_KEY", "AO_SUPPRESSION_KEY", "AO_CHECKING")  # what the tests themselves are told
 START = "import django; django.setup(); from outbox.checks import refuse_to_start; refuse_to_start()"
 
 
@@ -39,10 +42,34 @@ def test_the_product_finds_nothing_to_refuse_in_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in os.environ.keys() & {"SECRET_KEY", "AO_SUPPRESSION_KEY", "AO_CHECKING"}:
-        monkeypatch.delenv(name)  # what the tests themselves are told
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
     ran = said_by([sys.executable, "-c", START], made(database.cluster, tmp_path))
     assert ran == (0, "")
+
+
+@pytest.mark.parametrize("process", ["worker", "beat"])
+def test_nothing_of_celery_starts_with_what_is_refused(
+    process: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    told = {**of_the_walks(database.cluster, tmp_path), **UNSOUND}
+    status, said = said_by([sys.executable, "-m", "celery", "--app", "config", process], told)
+    assert status == 1
+    assert "AO_ALLOW_TEST_NAMES is set" in said
+
+
+@pytest.mark.parametrize("command", ["status", "trip"])
+def test_a_stop_is_possible_with_what_is_refused(
+    command: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    told = {**of_the_walks(database.cluster, tmp_path), **UNSOUND}
+    named = ["agent", "nobody"] if command == "trip" else []
+    _, said = said_by([sys.executable, "manage.py", command, *named], told)
+    assert "AO_ALLOW_TEST_NAMES is set" not in said
 
 
 def test_the_benchmarks_begin_without_any_environment() -> None:

@@ -11,6 +11,7 @@ from outbox.notifier import serve
 
 class Command(BaseCommand):
     help = "Tell endpoints of events, by Standard Webhooks."
+    requires_system_checks = ()  # its own: the framework's load every page
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_to_start()

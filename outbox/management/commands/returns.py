@@ -21,6 +21,7 @@ def place(text: str) -> tuple[str, int]:
 
 class Command(BaseCommand):
     help = "Listen for bounces, complaints and what people write to postmaster."
+    requires_system_checks = ()  # its own: the framework's load every page
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -10,6 +10,7 @@ from reputation import reopening
 
 class Command(BaseCommand):
     help = "What is stopped, who has acknowledged it, and what waits."
+    requires_system_checks = ()  # with settings under which nothing else starts, too
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._stops(proof.stops())

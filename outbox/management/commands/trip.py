@@ -12,6 +12,7 @@ from reputation import killswitch
 
 class Command(BaseCommand):
     help = "Close a scope: once this returns, no message in it can be sent any more."
+    requires_system_checks = ()  # with settings under which nothing else starts, too
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", help="all, agents, stream, agent, run, domain, provider, ...")
