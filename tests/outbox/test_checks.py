@@ -71,6 +71,12 @@ def test_tables_of_before_the_audit_are_not_touched(live_db: Urls) -> None:
     assert tables() == [], "of no database, none is asked"
 
 
+def test_checking_that_is_said_to_be_off_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AO_CHECKING", "0")
+    with override_settings(**(SOUND | {"DEBUG": True})):
+        assert [message.id for message in deployment(None)] == ["outbox.E002"]
+
+
 def test_an_error_stops_the_start_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AO_CHECKING", raising=False)
     with (
