@@ -133,7 +133,8 @@ def kept(found: dict[str, Any], connections: int) -> dict[str, Any]:
 
 
 DEBUG = flag("DEBUG")
-SECRET_KEY = text("SECRET_KEY", "insecure-only-for-checks" if flag("AO_CHECKING") else None)
+AO_CHECKING = flag("AO_CHECKING")
+SECRET_KEY = text("SECRET_KEY", "insecure-only-for-checks" if AO_CHECKING else None)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_URL = web_address("PUBLIC_URL", "http://localhost:8000")
 

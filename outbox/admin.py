@@ -71,9 +71,8 @@ class ApiKeyInline(ReadOnlyInline):
     may_revoke = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
-        self.may_revoke = request.user.has_perm(
-            "outbox.change_apikey"
-        )  # an inline is made anew for each request
+        # an inline is made anew for each request
+        self.may_revoke = request.user.has_perm("outbox.change_apikey")
         return super().get_queryset(request).defer("secret_hash")
 
     @admin.display(description="key")

@@ -215,9 +215,8 @@ class NoticeAdmin(ReadOnly):
             return queryset, False
         if word.startswith(("evt_", "stop_", "ramp_", "test_")):
             return queryset.filter(event_id=word), False
-        delivery = ids.parsed(
-            "dlv", word
-        )  # what is told of it is told with its message, and once was by itself
+        # what is told of a delivery is told with its message, and once was by itself
+        delivery = ids.parsed("dlv", word)
         message = ids.printed("msg", ids.message_of(delivery)) if delivery else word
         return queryset.filter(subject__in=[word, message]), False
 

@@ -128,7 +128,4 @@ def keep(remembered: Sequence[Remembered], agent_id: int) -> None:
 
 def forget() -> int:
     """Drop answers that are old enough and whose messages are done; how many that were. A page at a time."""
-    forgotten = 0
-    while page := sql.count(FORGET, [PAGE]):
-        forgotten += page
-    return forgotten
+    return sql.exhaust(FORGET, [PAGE])

@@ -36,6 +36,7 @@ from outbox.door import (
     Bearer,
     answer_to,
     body_of_request,
+    budgets_for,
     caller_of,
     json_answer,
     nothing_of_request,
@@ -343,14 +344,12 @@ def _owned(request: HttpRequest, message_id: str) -> UUID:
 
 
 def _message(request: HttpRequest, key: UUID) -> dict[str, Any]:
-    caller, visit = caller_of(request), visit_of(request)
+    caller = caller_of(request)
     body = story.one(caller.agent_id, key)
     if body is None:
         raise refused("not_found", "There is no such message.")
     if not caller.exempt:
-        load = Load(story.lineage(caller.agent_id, key))
-        visit.budgets = budgets.read(caller.agent_id, [load]).of(load)
-        body["budget"] = shown(visit.budgets)
+        body["budget"] = shown(budgets_for(request, Load(story.lineage(caller.agent_id, key))))
     return body
 
 

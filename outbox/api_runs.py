@@ -17,10 +17,10 @@ from outbox.door import (
     Bearer,
     Operator,
     body_of_request,
+    budgets_for,
     caller_of,
     json_answer,
     nothing_of_request,
-    visit_of,
 )
 from outbox.fields import BudgetIn, NothingIn, StopIn
 from outbox.keys import Caller
@@ -159,9 +159,7 @@ def _body(request: HttpRequest, members: Sequence[Member]) -> dict[str, Any]:
 
 def _bounds(request: HttpRequest, members: Sequence[Member]) -> list[Budget]:
     """The budgets of a run and of those above it; the answer's headers show them too."""
-    load = Load(members[0].lineage)
-    found = budgets.read(caller_of(request).agent_id, [load]).of(load)
-    visit_of(request).budgets = found
+    found = budgets_for(request, Load(members[0].lineage))
     return [each for each in found if each.kind not in WINDOWS]
 
 

@@ -1,7 +1,6 @@
 """System checks: what must not start. Celery's workers and the web process run them before they serve."""
 
 import ipaddress
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, LiteralString
 
@@ -24,9 +23,7 @@ SELECT to_regclass('outbox_lane') IS NOT NULL AND to_regclass('outbox_audit') IS
 @checks.register()
 def deployment(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:  # noqa: ARG001 Django passes it by name
     """Settings that together would send what nobody meant to send, or could not send at all."""
-    if (
-        os.environ.get("AO_CHECKING") == "1"
-    ):  # linters and type checkers load the settings without a deployment
+    if settings.AO_CHECKING:  # linters and type checkers load the settings without a deployment
         return []
     return [*_names(), *_secrets()]
 

@@ -158,9 +158,8 @@ def oddity(draft: Draft) -> str | None:
 
 def secret(draft: Draft) -> str | None:
     """Which kind of secret its words hold."""
-    shown = (
-        text_from_html(draft.html[: links.READ]) if draft.html else ""
-    )  # tags split a word that a reader sees whole
+    # tags split a word that a reader sees whole
+    shown = text_from_html(draft.html[: links.READ]) if draft.html else ""
     for part in (*_written(draft), shown, *(value for _, value in draft.headers)):
         visible = part if part.isascii() else _INVISIBLE.sub("", part)
         for marks, pattern, words in _SECRETS:

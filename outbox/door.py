@@ -26,7 +26,7 @@ from ninja.security import HttpBearer
 from outbox import budgets, keys, knocks, payloads
 from outbox.fields import NothingIn
 from outbox.keys import Caller
-from outbox.limits import WINDOWS, Budget, Kind, narrowest
+from outbox.limits import WINDOWS, Budget, Kind, Load, narrowest
 from outbox.problems import Problem, Refused, Retry, body_of, refused
 
 logger = logging.getLogger(__name__)
@@ -95,9 +95,8 @@ class Operator(Bearer):
         visit = visit_of(request)
         caller = visit.caller = keys.authenticate(request.headers.get("Authorization"))
         if caller.kind != "operator":
-            with suppress(
-                Refused
-            ):  # counted, and never refused: who asks too much may stop itself first of all
+            # counted, and never refused: who asks too much may stop itself first of all
+            with suppress(Refused):
                 visit.rate = _rate(request, caller)
             _check_scope(caller, self.scope)
         return caller
@@ -324,6 +323,13 @@ def _rate_of(budget: Budget) -> _Rate:
     window = f";w={int(length.total_seconds())}" if length else ""
     reset = f";t={_seconds_until(budget.closes_at)}" if length else ""
     return _Rate(name, budget.limit, window, budget.left, reset)
+
+
+def budgets_for(request: HttpRequest, load: Load) -> Sequence[Budget]:
+    """What the caller's limits leave for a message like this; the answer's headers show it too."""
+    visit = visit_of(request)
+    visit.budgets = budgets.read(caller_of(request).agent_id, [load]).of(load)
+    return visit.budgets
 
 
 def _budgets(caller: Caller | None) -> Sequence[Budget]:

@@ -276,9 +276,7 @@ def read(
 def forget() -> int:
     """Drop prints and clusters that no window reaches any more; how many rows. A page at a time."""
     params = {"kept": LONGEST, "page": PAGE}
-    forgotten = 0
-    while page := sql.count(FORGET_PRINTS, params):
-        forgotten += page
+    forgotten = sql.exhaust(FORGET_PRINTS, params)
     while page := sql.one(FORGET_CLUSTERS, params).n:
         forgotten += page
     return forgotten

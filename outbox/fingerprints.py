@@ -37,9 +37,7 @@ ALIKE_SHORT: Final = 0.55
 HELD: Final = 0.4
 TELLING: Final = 3  # bins: what a few own words have in common with a long thread is chance
 SHORT: Final = (24, 64)  # bins taken by either: short up to here, and long from there on
-WORD_FOR_WORD: Final = (
-    32  # bins taken by either: about twenty words, among which one may turn the meaning round
-)
+WORD_FOR_WORD: Final = 32  # bins taken by either: about twenty words, of which one may turn the meaning round
 
 _BITS: Final = (1 << 64) - 1
 _ODD: Final = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # golden ratio; xxHash's primes

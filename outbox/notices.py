@@ -52,8 +52,7 @@ _STAFF: Final = re.compile(
 _REPLY: Final = re.compile(r"(?:^|[\s:;('\"<\[])([45]\d\d)(?=[ -](?:#?\d\.\d|\S)|: ?#?\S)")
 _QUOTED_REPLY: Final = re.compile(r"^<<< ([45]\d\d.*)$", re.MULTILINE)
 _DELAYS: Final = re.compile(
-    r"\b(?:warning message only|(?:been|temporarily) (?:delayed|postponed)|(?:still|will) (?:be )?(?:retr"
-    r"|try)"
+    r"\b(?:warning message only|(?:been|temporarily) (?:delayed|postponed)|(?:still|will) (?:be )?(?:retr|try)"
     r"|will keep trying|not yet been delivered|delivery (?:status notification \()?delay|just a warning"
     r"|delivery attempts will|will continue to try)",
     re.IGNORECASE,

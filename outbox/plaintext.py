@@ -8,6 +8,7 @@ comments never show; links keep their address.
 Refuses nothing and sanitises nothing: the result is plain text, to be read by people and shown escaped. Pure.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -34,6 +35,8 @@ class Piece(NamedTuple):
     text: str
 
 
+# The readers of one message ask one after the other.
+@functools.lru_cache(maxsize=2)
 def text_from_html(html: str) -> str:
     """Plain text of an HTML body: block elements break lines, list items get a dash, links become `text
     (url)`.

@@ -70,10 +70,7 @@ def tend(seconds: float = IN_TICK) -> None:
 
 def forget() -> int:
     """Drop what belonged to requests that ended long ago; how many messages. A page at a time."""
-    forgotten = 0
-    while page := sql.count(approval_statements.FORGET):
-        forgotten += page
-    return forgotten
+    return sql.exhaust(approval_statements.FORGET)
 
 
 def _ask() -> None:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from reputation import sql
+from reputation.sql import OWNER
 
-OWNER: Final = "owner"
 PAGE: Final = 10_000
 
 # A delivery lives 60 days, its return-path a month longer, what belonged to a request 100 days.
@@ -74,8 +74,5 @@ def forget(keep: int) -> Iterator[Month]:
 
 def _sweep(month: datetime) -> int:
     """Delete what is in no partition of the month, page by page; how many rows."""
-    params, gone = {"end": sql.one(END, [month], using=OWNER).key, "page": PAGE}, 0
-    for statement in (SIGNALS, DELIVERIES, MESSAGES):
-        while page := sql.count(statement, params, using=OWNER):
-            gone += page
-    return gone
+    params = {"end": sql.one(END, [month], using=OWNER).key, "page": PAGE}
+    return sum(sql.exhaust(each, params, using=OWNER) for each in (SIGNALS, DELIVERIES, MESSAGES))

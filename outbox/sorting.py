@@ -23,15 +23,14 @@ _FAILURE: Final = re.compile(
     r"|(?:message|mail|post(?:ing)?|article)(?: is| was| has been)? (?:rejected|refused)|bounce|loop alert"
     r"|unzustellbar"
     r"|user unknown|unknown user|mailbox (?:is )?full|no se (?:pudo|ha podido) entregar|mancato recapito"
-    r"|nicht zugestellt|échec de (?:la )?(?:remise|distribution)|n'a pas (?:pu être |été )(?:remis|délivr"
-    r"|distribu)"
+    r"|nicht zugestellt|échec de (?:la )?(?:remise|distribution)|n'a pas (?:pu être |été )(?:remis|délivr|distribu)"
     r"|no ha podido ser entregad|impossibile (?:recapitare|consegnare)|mancata consegna"
     r"|n[ãa]o (?:foi )?entreg"
     r"|onbestelbaar|niet (?:worden )?(?:afgeleverd|bezorgd)|kan inte levereras|niedostarczon|nie dostarczon"
     r"|teslim edilemedi|nedoru[cč]iteln|k[eé]zbes[ií]thetetlen|nelivrabil|nie można dostarczyć|недоставлен"
     r"|не доставлено|не может быть доставлено"
-    r"|送信(?:できません|エラー)|配信(?:できません|エラー|不能)|不達|退信|[无無]法(?:投[递遞]|送[达達]"
-    r"|[发傳]送)|未(?:送达|傳遞|传递)"
+    r"|送信(?:できません|エラー)|配信(?:できません|エラー|不能)|不達|退信|[无無]法(?:投[递遞]|送[达達]|[发傳]送)"
+    r"|未(?:送达|傳遞|传递)"
     r"|(?:메일|전송|발송).{0,10}(?:실패|오류)|배달되지 않음",
     re.IGNORECASE,
 )

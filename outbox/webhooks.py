@@ -195,10 +195,7 @@ def again_since(endpoint: int, since: datetime, *, taken: bool, limit: int = 10_
 def forget() -> int:
     """Drop notices older than ``KEPT``, a page at a time, and secrets whose rotation is over; how many notices."""
     sql.count(FORGET_SECRETS)
-    forgotten = 0
-    while page := sql.count(FORGET, {"kept": KEPT, "limit": PAGE}):
-        forgotten += page
-    return forgotten
+    return sql.exhaust(FORGET, {"kept": KEPT, "limit": PAGE})
 
 
 def _due(row: sql.Row) -> Due:

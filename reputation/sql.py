@@ -7,7 +7,7 @@ connections have it: ``loads`` reads it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import orjson
 import psycopg
@@ -15,6 +15,7 @@ from django.db import Error, connections
 from psycopg.rows import namedtuple_row
 
 loads = orjson.loads
+OWNER: Final = "owner"  # the connection of the role that owns the tables, where there is one
 Params = Sequence[Any] | Mapping[str, Any]
 Row = Any  # a named tuple; its fields are the statement's column names. Or None, where there may be none
 
@@ -34,6 +35,14 @@ def count(statement: LiteralString, params: Params = (), *, using: str = "defaul
     """Run one statement and return how many rows it touched."""
     with _asked(using) as connection:
         return _cursor(connection).execute(statement, params).rowcount
+
+
+def exhaust(statement: LiteralString, params: Params = (), *, using: str = "default") -> int:
+    """Run a statement that takes a page at a time until it finds nothing more; how many rows it touched in all."""
+    touched = 0
+    while page := count(statement, params, using=using):
+        touched += page
+    return touched
 
 
 def one(statement: LiteralString, params: Params = (), *, using: str = "default") -> Row:

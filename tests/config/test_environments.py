@@ -22,6 +22,12 @@ OURS = ("SECRET_KEY", "AO_SUPPRESSION_KEY", "AO_CHECKING")  # what the tests the
 START = "import django; django.setup(); from outbox.checks import refuse_to_start; refuse_to_start()"
 
 
+@pytest.fixture(autouse=True)
+def as_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+
+
 def of_the_profile(cluster: Cluster, folder: Path) -> Mapping[str, str]:
     said = profile.environment(profile.Places(folder), profile.Ports.following("8000"), cluster.urls())
     return profile.of_children(said, Path(sys.executable))
@@ -40,20 +46,15 @@ def test_the_product_finds_nothing_to_refuse_in_it(
     made: Callable[[Cluster, Path], Mapping[str, str]],
     database: Database,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in OURS:
-        monkeypatch.delenv(name, raising=False)
     ran = said_by([sys.executable, "-c", START], made(database.cluster, tmp_path))
     assert ran == (0, "")
 
 
 @pytest.mark.parametrize("process", ["worker", "beat"])
 def test_nothing_of_celery_starts_with_what_is_refused(
-    process: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    process: str, database: Database, tmp_path: Path
 ) -> None:
-    for name in OURS:
-        monkeypatch.delenv(name, raising=False)
     told = {**of_the_walks(database.cluster, tmp_path), **UNSOUND}
     status, said = said_by([sys.executable, "-m", "celery", "--app", "config", process], told)
     assert status == 1
@@ -61,11 +62,7 @@ def test_nothing_of_celery_starts_with_what_is_refused(
 
 
 @pytest.mark.parametrize("command", ["status", "trip"])
-def test_a_stop_is_possible_with_what_is_refused(
-    command: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in OURS:
-        monkeypatch.delenv(name, raising=False)
+def test_a_stop_is_possible_with_what_is_refused(command: str, database: Database, tmp_path: Path) -> None:
     told = {**of_the_walks(database.cluster, tmp_path), **UNSOUND}
     named = ["agent", "nobody"] if command == "trip" else []
     _, said = said_by([sys.executable, "manage.py", command, *named], told)

@@ -9,10 +9,12 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from config.embedded import Urls
+from config.settings import flag
 from outbox.checks import deployment, refuse_to_start, tables
 from reputation.vault import new_master_key
 
 SOUND: dict[str, Any] = {
+    "AO_CHECKING": False,
     "DEBUG": False,
     "AO_MASTER_KEYS": [new_master_key()],
     "AO_VERP_KEYS": ["0123456789abcdef"],
@@ -26,8 +28,7 @@ SOUND: dict[str, Any] = {
 SIMULATED = {"AO_ALLOW_LOOPBACK": True, "AO_NAMESERVERS": [("127.0.0.1", 5353)]}
 
 
-def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
-    monkeypatch.delenv("AO_CHECKING", raising=False)
+def found(**changed: Any) -> list[str | None]:
     with override_settings(**(SOUND | changed)):
         return [message.id for message in deployment(None)]
 
@@ -53,10 +54,8 @@ def found(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str | None]:
         ({"AO_SUPPRESSION_KEY": ""}, ["outbox.E006"]),
     ],
 )
-def test_settings_that_must_not_meet(
-    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], ids: list[str]
-) -> None:
-    assert found(monkeypatch, **changed) == ids
+def test_settings_that_must_not_meet(changed: dict[str, Any], ids: list[str]) -> None:
+    assert found(**changed) == ids
 
 
 def test_tables_of_before_the_audit_are_not_touched(live_db: Urls) -> None:
@@ -73,12 +72,10 @@ def test_tables_of_before_the_audit_are_not_touched(live_db: Urls) -> None:
 
 def test_checking_that_is_said_to_be_off_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AO_CHECKING", "0")
-    with override_settings(**(SOUND | {"DEBUG": True})):
-        assert [message.id for message in deployment(None)] == ["outbox.E002"]
+    assert found(DEBUG=True, AO_CHECKING=flag("AO_CHECKING")) == ["outbox.E002"]
 
 
-def test_an_error_stops_the_start_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AO_CHECKING", raising=False)
+def test_an_error_stops_the_start_and_says_what_to_do() -> None:
     with (
         override_settings(**(SOUND | {"DEBUG": True})),
         pytest.raises(ImproperlyConfigured, match="Unset DEBUG"),

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from outbox import retention
+from reputation import sql
 
 
 class Command(BaseCommand):
@@ -17,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--months", type=int, required=True, help="how many whole months are kept")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if retention.OWNER not in settings.DATABASES:
+        if sql.OWNER not in settings.DATABASES:
             raise CommandError("Set DATABASE_OWNER_URL to the role that owns the tables.")
         try:
             for month in retention.forget(options["months"]):

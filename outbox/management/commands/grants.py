@@ -13,9 +13,9 @@ class Command(BaseCommand):
     help = "Give the application's database role and the groups their rights. Run it after `migrate --database owner`."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if "owner" not in settings.DATABASES:
+        if sql.OWNER not in settings.DATABASES:
             raise CommandError("Set DATABASE_OWNER_URL to the role that owns the tables.")
         application = settings.DATABASES["default"]["USER"]
-        sql.one("SELECT ao_grant(%s)", [application], using="owner")
+        sql.one("SELECT ao_grant(%s)", [application], using=sql.OWNER)
         make_groups()
         self.stdout.write(f"{application} may run the application.")

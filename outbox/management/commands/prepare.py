@@ -17,8 +17,7 @@ from pgmq.install import install_pgmq_from_sql
 from psycopg import sql
 
 from outbox.people import make_groups
-
-OWNER: Final = "owner"
+from reputation.sql import OWNER
 
 # The broker's transport makes its queues itself, as the application: in this schema that role may create.
 PGMQ_RIGHTS: Final[tuple[LiteralString, ...]] = (
@@ -45,9 +44,8 @@ class Command(BaseCommand):
         if behind:
             said = {"interactive": False, "verbosity": options["verbosity"], "skip_checks": False}
             call_command("migrate", database=OWNER, **said)
-        if behind or not self._has_rights(
-            settings.DATABASES["default"]["USER"]
-        ):  # one was stopped between the two
+        # one may have been stopped between the two
+        if behind or not self._has_rights(settings.DATABASES["default"]["USER"]):
             call_command("grants", stdout=io.StringIO())
         make_groups(OWNER)
         if settings.CELERY_BROKER_URL.startswith("pgmq://") and not self._has_pgmq():
