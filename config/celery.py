@@ -17,6 +17,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Celery's run of the checks loads every page, and forgets what they say: ours follows, see ``refuse``.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
+GARBAGE_AFTER = 50_000  # objects: conversations come and go by the thousand, and leave no cycles
+
 app = Celery("outbox")
 app.set_default()  # also for threads that did not make it: the alarm kicks from one
 
@@ -137,6 +139,7 @@ def begin(**_: Any) -> None:
     # What is there at birth stays: a full collection that looks at all of it stops every conversation for 0.1 s.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
     worker.dispatcher()
     vigil.keep()
 

@@ -12,7 +12,9 @@ from typing import Any, Final, LiteralString
 import orjson
 import psycopg
 from django.db import Error, connections
+from psycopg.adapt import AdaptersMap
 from psycopg.rows import namedtuple_row
+from psycopg.types.string import TextLoader
 
 loads = orjson.loads
 OWNER: Final = "owner"  # the connection of the role that owns the tables, where there is one
@@ -64,8 +66,25 @@ def _answers(cursor: psycopg.Cursor[Row]) -> bool:
     return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
+def _adapters() -> AdaptersMap:
+    """As Django's connections have them, but moments by psycopg's own loader, which is compiled."""
+    adapters = AdaptersMap(psycopg.adapters)
+    for name in ("jsonb", "inet", "cidr"):
+        adapters.register_loader(name, TextLoader)
+    return adapters
+
+
+ADAPTERS: Final = _adapters()
+
+
+class _Cursor(psycopg.Cursor[Row]):
+    @property
+    def adapters(self) -> AdaptersMap:
+        return ADAPTERS
+
+
 def _cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[Row]:
-    return psycopg.Cursor(connection, row_factory=namedtuple_row)
+    return _Cursor(connection, row_factory=namedtuple_row)
 
 
 @contextmanager
