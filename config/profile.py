@@ -102,7 +102,7 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "AO_SWITCH_PORT": str(ports.switch),
         "AO_SWITCH_DATABASE_URL": urls.switch,
         "AO_SWITCH_URL": f"http://127.0.0.1:{ports.switch}",
-        "WORKERS": os.environ.get("WORKERS") or str(max(1, (os.cpu_count() or 2) - 1)),
+        "WORKERS": os.environ.get("WORKERS") or str(os.cpu_count() or 2),
         "AO_NAMESERVERS": f"127.0.0.1:{ports.dns}",
         "AO_SMTP_PORT": str(ports.smtp),
         "AO_STS_PORT": str(ports.policies),

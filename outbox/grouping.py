@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
 FEW: Final = 64
-LINGER_SECONDS: Final = 0.003
+STEP_SECONDS, STEPS = 0.005, 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,8 +18,8 @@ Result = TypeVar("Result")
 class Grouped(Generic[Item, Result]):
     """Calls ``act(items) -> results`` (same order) in a thread of its own, one group at a time.
 
-    ``crowd`` says how many may ask soon: in a crowd a small group waits a moment for others, alone nobody does. What
-    ``act`` raises, every item of that group raises. Use it on one event loop only.
+    ``crowd`` says how many may ask soon: in a crowd a small group waits while others keep coming, alone nobody does.
+    What ``act`` raises, every item of that group raises. Use it on one event loop only.
     """
 
     def __init__(
@@ -51,10 +51,19 @@ class Grouped(Generic[Item, Result]):
 
     async def _run(self) -> None:
         while self._gathered:
-            if len(self._gathered) < FEW and self._crowd() > FEW:
-                await asyncio.sleep(LINGER_SECONDS)
+            await self._linger()
             group, self._gathered = self._gathered[: self._most], self._gathered[self._most :]
             await self._ask(group)
+
+    async def _linger(self) -> None:
+        """A larger group costs each less: a crowd is waited for, step by step, unless a step brought nobody."""
+        for _ in range(STEPS):
+            there = len(self._gathered)
+            if there >= FEW or self._crowd() <= FEW:
+                break
+            await asyncio.sleep(STEP_SECONDS)
+            if len(self._gathered) == there:
+                break
 
     async def _ask(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         loop = asyncio.get_running_loop()

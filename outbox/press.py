@@ -130,15 +130,11 @@ def load(job: Job) -> Job:
     return replace(job, sheet=_sheets({job.claimed.message_id}, ANY_SIZE)[job.claimed.message_id])
 
 
-def pressed(jobs: Sequence[Job]) -> list[Envelope | Exception]:
-    """The signed message of each of these jobs, or why it cannot be had."""
-    return [_attempted(job) for job in jobs]
-
-
-def _attempted(job: Job) -> Envelope | Exception:
+def pressed(job: Job) -> Envelope | Exception:
+    """The signed message of this job, or why it cannot be had: nobody else's trouble."""
     try:
         return envelope(job)
-    except Exception as error:  # one message that cannot be composed is not the others' trouble
+    except Exception as error:
         return error
 
 

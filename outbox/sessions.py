@@ -44,6 +44,11 @@ SWITCH: Final = "ao_switch"
 
 LAST_EPOCH: Final[LiteralString] = "SELECT coalesce(max(epoch), 0) AS epoch FROM reputation_switchevent"
 
+# By a partial index over those that have not ended: one entry for each worker process.
+PLACE: Final[LiteralString] = """
+SELECT count(*) FILTER (WHERE id < %(session)s) AS place, count(*) AS living FROM outbox_session WHERE ended_at IS NULL
+"""
+
 
 def begin(name: str) -> int:
     """Open a session; its id goes into every delivery it claims."""
@@ -65,17 +70,19 @@ class Lease:
     """Keeps a session alive in a thread of its own, and knows which scopes are stopped.
 
     ``session`` is None until the first heartbeat and after a loss. ``stops`` may lag behind the database by the
-    time of a notification; it only saves work. ``heard`` says what else to call, in this thread, by channel.
+    time of a notification; it only saves work. ``heard`` says what else to call, in this thread, by channel, with what
+    was told there.
     """
 
     def __init__(
-        self, name: str, heard: Mapping[LiteralString, Callable[[], None]] = MappingProxyType({})
+        self, name: str, heard: Mapping[LiteralString, Callable[[str], None]] = MappingProxyType({})
     ) -> None:
         self.session: int | None = None
         self.stops: frozenset[str] = frozenset()
         self._name = name
         self._heard = heard
         self._epoch = 0
+        self._place, self._living = 0, 1
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -87,6 +94,10 @@ class Lease:
         """End the session and wait until it is ended, as far as the database can be asked."""
         self._ending.set()
         self._thread.join(HEARTBEAT_SECONDS + RETRY_SECONDS)
+
+    def drawn(self, lot: str) -> bool:
+        """Whether this number falls on this session, of all that lived at its last heartbeat."""
+        return not lot.isdecimal() or int(lot) % self._living == self._place
 
     def _keep(self) -> None:
         while not self._ending.is_set():
@@ -113,10 +124,11 @@ class Lease:
             while not self._ending.is_set() and time.monotonic() < deadline:
                 # all that came at once: what is left in the generator would be lost
                 told = connection.connection.notifies(timeout=ATTENTION_SECONDS, stop_after=1)
-                channels = {notice.channel for notice in told}
-                for channel in channels & self._heard.keys():
-                    self._heard[channel]()
-                if SWITCH in channels:
+                notices = {(notice.channel, notice.payload) for notice in told}
+                for channel, payload in notices:
+                    if channel in self._heard:
+                        self._heard[channel](payload)
+                if any(channel == SWITCH for channel, _ in notices):
                     return
 
     def _refresh(self) -> None:
@@ -126,6 +138,8 @@ class Lease:
         if self.session is None or not renew(self.session, self._epoch):
             self.session = begin(self._name)
             renew(self.session, self._epoch)
+        place = sql.one(PLACE, {"session": self.session})
+        self._place, self._living = place.place, max(place.living, 1)
 
     def _close(self) -> None:
         try:

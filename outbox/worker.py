@@ -15,11 +15,12 @@ import os
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -55,8 +56,7 @@ RESERVED_AT_SITE: Final = 2  # connections of any site that only transactional m
 OPEN_FOR_ONE_YOUNG: Final = 5  # conversations that may be open for each that may be young
 DRAIN_SECONDS: Final = 25.0
 RETRY_SECONDS: Final = 0.5
-SIGNERS: Final = 2  # threads: an RSA operation releases the interpreter
-CHUNK: Final = 16  # deliveries composed and signed in one go
+SECOND_LOOK: Final = 0.1  # seconds after a kick that was another's: it may be busy, or dead
 BAD: Final = "bounced"  # evidence that may close a scope
 HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
 
@@ -121,9 +121,9 @@ class Dispatcher:
 
     def __init__(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
-        self._lease = Lease(name, {alarm.CHANNEL: self.poke})
+        self._lease = Lease(name, {alarm.CHANNEL: self._kicked})
         self._claimer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="claim")
-        self._signer = ThreadPoolExecutor(max_workers=SIGNERS, thread_name_prefix="sign")
+        self._heavy_press = ThreadPoolExecutor(max_workers=1, thread_name_prefix="press")
         self._clear = Grouped("clear", _clear, crowd=lambda: self._rooms[1].young)
         self._settle = Grouped("settle", _settle, crowd=lambda: self._rooms[1].young)
         self._resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
@@ -136,6 +136,7 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._poked = asyncio.Event()
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
+        self._later: asyncio.TimerHandle | None = None
         self._draining = False
         self._held: set[UUID] = set()
         self._doubtful = False
@@ -148,6 +149,21 @@ class Dispatcher:
     def poke(self) -> None:
         """There may be work: look now."""
         self._loop.call_soon_threadsafe(self._poked.set)
+
+    def _kicked(self, lot: str) -> None:
+        """Work was committed: one session looks at once, the others a little later, once for many kicks."""
+        if self._lease.drawn(lot):
+            self.poke()
+        else:
+            self._loop.call_soon_threadsafe(self._look_later)
+
+    def _look_later(self) -> None:
+        if self._later is None:
+            self._later = self._loop.call_later(SECOND_LOOK, self._look)
+
+    def _look(self) -> None:
+        self._later = None
+        self._poked.set()
 
     def drain(self) -> None:
         """Claim nothing more, let conversations end for a while, end the session; what is left is rescued."""
@@ -235,9 +251,8 @@ class Dispatcher:
         if len(jobs) >= limit:
             alarm.ring()  # more than one process's work: let another have a look too
         self._held |= {job.claimed.id for job in jobs}
-        held = [(job, room.enter()) for job in jobs]
-        for first in range(0, len(held), CHUNK):
-            self.begin(self._press(held[first : first + CHUNK], room))
+        held = [(job, room.enter()) for job in in_turn(jobs)]
+        self.begin(self._press(held, room))
         return len(jobs) >= limit
 
     async def _disown(self, session: int) -> None:
@@ -247,14 +262,17 @@ class Dispatcher:
             self._doubtful = False
 
     async def _press(self, held: list[tuple[Job, Place]], room: Room) -> None:
-        """Compose and sign some deliveries in one go beside the loop, then let each take its own time."""
-        light = [pair for pair in held if pair[0].sheet is not None]
-        pressed = await self._loop.run_in_executor(self._signer, press.pressed, [job for job, _ in light])
-        for (job, place), envelope in zip(light, pressed, strict=True):
-            self.begin(self._dispatch(job, envelope, room, place))
+        """Compose and sign one after the other, conversations going on in between.
+
+        On the loop: to hand each to a thread and back costs the interpreter more than half a signature, and who wants
+        more of the machine starts another process.
+        """
         for job, place in held:
             if job.sheet is None:
                 self.begin(self._dispatch_heavy(job, room, place))
+            else:
+                self.begin(self._dispatch(job, press.pressed(job), room, place))
+                await asyncio.sleep(0)
 
     async def _dispatch(self, job: Job, pressed: Envelope | Exception, room: Room, place: Place) -> None:
         try:
@@ -288,9 +306,9 @@ class Dispatcher:
     async def _dispatch_heavy(self, job: Job, room: Room, place: Place) -> None:
         """Few messages at a time hold megabytes, however many are claimed."""
         async with self._heavy:
-            loaded = await self._loop.run_in_executor(self._signer, press.load, job)
-            pressed = await self._loop.run_in_executor(self._signer, press.pressed, [loaded])
-            await self._dispatch(loaded, pressed[0], room, place)
+            loaded = await self._loop.run_in_executor(self._heavy_press, press.load, job)
+            pressed = await self._loop.run_in_executor(self._heavy_press, press.pressed, loaded)
+            await self._dispatch(loaded, pressed, room, place)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Let it run beside the loop; waited for when the worker ends."""
@@ -343,6 +361,16 @@ def _rounds(rouse: bool) -> None:
 
 def _claimed(session: int, tier: int, limit: int, last_agent: int) -> list[Job]:
     return press.gather(session, ledger.claim(session, tier=tier, limit=limit, last_agent=last_agent))
+
+
+def in_turn(jobs: Sequence[Job]) -> list[Job]:
+    """A claim comes lane by lane; its providers are to be spoken to side by side."""
+    places: Counter[str] = Counter()
+    turns = []
+    for job in jobs:
+        turns.append(places[job.claimed.provider])
+        places[job.claimed.provider] += 1
+    return [job for _, job in sorted(zip(turns, jobs, strict=True), key=itemgetter(0))]
 
 
 def _clear(group: Sequence[tuple[int, Claimed]]) -> list[bool]:

@@ -109,7 +109,7 @@ def work(one: Round) -> None:
 def to_the_dot() -> set[UUID]:
     session = sessions.begin("race")
     jobs = press.gather(session, ledger.claim(session, tier=1, limit=50))
-    ready = [job for job, made in zip(jobs, press.pressed(jobs), strict=True) if isinstance(made, Envelope)]
+    ready = [job for job in jobs if isinstance(press.pressed(job), Envelope)]
     if not ready:
         return set()
     return ledger.clear(session, [(job.claimed.id, job.claimed.attempt) for job in ready])

@@ -62,7 +62,7 @@ def pressed() -> list[Envelope | Exception]:
     session = sessions.begin("test")
     jobs = press.gather(session, ledger.claim(session, tier=1, limit=100))
     jobs = [job if job.sheet else press.load(job) for job in jobs]
-    made = press.pressed(jobs)
+    made = [press.pressed(job) for job in jobs]
     wrong = [
         dispatch._unpressed(job, one)
         for job, one in zip(jobs, made, strict=True)

@@ -80,3 +80,22 @@ def test_a_group_has_a_size() -> None:
 
     asyncio.run(ask())
     assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize(("crowd", "groups"), [(0, [[1], [2, 3]]), (1000, [[1, 2, 3]])])
+def test_a_crowd_is_waited_for_and_one_alone_is_not(crowd: int, groups: list[list[int]]) -> None:
+    asked: list[list[int]] = []
+
+    def act(items: Sequence[int]) -> list[int]:
+        asked.append(list(items))
+        return list(items)
+
+    async def ask() -> None:
+        grouped = Grouped("test", act, crowd=lambda: crowd)
+        first = asyncio.create_task(grouped(1))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        await asyncio.gather(first, grouped(2), grouped(3))
+
+    asyncio.run(ask())
+    assert asked == groups

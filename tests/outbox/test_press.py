@@ -153,7 +153,7 @@ def test_one_message_that_cannot_be_composed_is_not_the_others_trouble() -> None
     give_key()
     [good] = jobs()
     broken = replace(good, signers=())
-    first, second = press.pressed([broken, good])
+    first, second = map(press.pressed, (broken, good))
     assert isinstance(first, NotReady)
     assert isinstance(second, press.Envelope)
 
@@ -270,8 +270,7 @@ def test_what_has_expired_is_not_put_into_an_envelope() -> None:
     press.envelope(job)
     for life, late in ((timedelta(seconds=1), False), (timedelta(0), True), (timedelta(hours=-1), True)):
         again = replace(job, claimed=replace(job.claimed, expires_at=job.claimed.now + life))
-        [pressed] = press.pressed([again])
-        assert isinstance(pressed, press.Late) is late
+        assert isinstance(press.pressed(again), press.Late) is late
 
 
 def test_who_left_since_the_message_was_accepted_is_not_mailed() -> None:

@@ -52,7 +52,7 @@ def test_a_kick_is_heard_without_any_broker(live_db: Any, monkeypatch: pytest.Mo
         gone.wait()
 
     monkeypatch.setattr(alarm.current_app, "send_task", hang)
-    lease = Lease("test", {alarm.CHANNEL: kicked.set})
+    lease = Lease("test", {alarm.CHANNEL: lambda _lot: kicked.set()})
     lease.start()
     until(lambda: lease.session is not None)
     for _ in range(2):
@@ -62,6 +62,27 @@ def test_a_kick_is_heard_without_any_broker(live_db: Any, monkeypatch: pytest.Mo
     assert called.wait(10)
     gone.set()
     lease.stop()
+
+
+def test_a_kick_is_for_one_of_the_living_sessions(live_db: Any) -> None:
+    told: list[tuple[str, str]] = []
+    leases = [
+        Lease(name, {alarm.CHANNEL: lambda lot, name=name: told.append((name, lot))})  # type: ignore[misc]
+        for name in "abc"
+    ]
+    for lease in leases:
+        lease.start()
+    until(lambda: all(lease.session is not None for lease in leases))
+    killswitch.trip("agents", who="rita", why="")  # what makes them look around before their next heartbeat
+    until(lambda: all(lease.stops for lease in leases))
+    alarm.ring()
+    until(lambda: len(told) == len(leases))
+    assert {name for name, _ in told} == {"a", "b", "c"}
+    for lot in {*(lot for _, lot in told), *map(str, range(6))}:
+        assert [lease.drawn(lot) for lease in leases].count(True) == 1
+    assert all(lease.drawn("") for lease in leases)  # a kick without a lot is everybody's
+    for lease in leases:
+        lease.stop()
 
 
 def test_the_session_ends_with_its_lease(live_db: Any) -> None:

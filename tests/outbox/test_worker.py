@@ -1,7 +1,10 @@
-"""How much a worker takes on at once."""
+"""How much a worker takes on at once, and in which order."""
+
+from types import SimpleNamespace
+from typing import Any
 
 from outbox import worker
-from outbox.worker import Room
+from outbox.worker import Room, in_turn
 
 
 class Clock:
@@ -47,3 +50,12 @@ def test_slow_conversations_cannot_grow_without_bound() -> None:
             room.enter()
         clock.now += worker.SLOW_SECONDS
     assert room.free() == 0
+
+
+def job(name: str, provider: str) -> Any:
+    return SimpleNamespace(name=name, claimed=SimpleNamespace(provider=provider))
+
+
+def test_the_providers_of_a_claim_take_turns_and_each_keeps_its_order() -> None:
+    claimed = [job("a1", "a"), job("a2", "a"), job("a3", "a"), job("b1", "b"), job("c1", "c"), job("c2", "c")]
+    assert [one.name for one in in_turn(claimed)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
