@@ -26,7 +26,7 @@ from config.embedded import Cluster
 
 AGENT, DOMAIN, SENDER = "bench", "agents.acme.test", "ada@agents.acme.test"
 RUN = "backlog"
-DISPATCHERS = max(1, (os.cpu_count() or 2) - 1)  # what `make run` starts
+DISPATCHERS = os.cpu_count() or 2  # what `make run` starts
 PREFIX = "ao-bench-"
 
 

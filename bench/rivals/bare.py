@@ -1,44 +1,44 @@
-"""The floor: a loop that only composes, signs and speaks SMTP with the product's own parts, without a database.
+"""The floor: loops that only compose, sign and speak SMTP with the product's own parts, without a database.
 
-`python -m bench.rivals.bare N` reads N waiting messages first, then signs them in two threads beside the
-event loop and delivers them over the product's delivery edge, every clearance granted at once. Prints the
-seconds. What the product loses against this is what durability, fencing and the stop cost.
+`python -m bench.rivals.bare N PROCESSES` reads N waiting messages first, then shares them out among processes, each of
+which signs and delivers its own over the product's delivery edge, every clearance granted at once. Prints the seconds.
+What the product loses against this is what durability, fencing and the stop cost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from bench.installation import DISPATCHERS
 from bench.rivals.rival import Rate, output_of
 from bench.stand import Stand
-
-SIGNERS, CHUNK = 2, 32
 
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """One process, as the product's default on two cores."""
+    """As many processes as the product has."""
 
     name: str = "signing and SMTP alone, no database"
+    processes: int = DISPATCHERS
 
     def run(self, stand: Stand, n: int) -> Rate:
         """See the module."""
         stand.backlog.empty()
         stand.backlog.enter(n)
         stand.backlog.release()
-        command = [sys.executable, "-m", "bench.rivals.bare", str(n)]
+        command = [sys.executable, "-m", "bench.rivals.bare", str(n), str(self.processes)]
         stand.sink.mark()
         seconds = float(output_of(command, stand.installation.environment).split()[-1])
         return Rate(stand.sink.accepted() / seconds)
 
 
-async def _deliver(jobs: Sequence[Any]) -> float:
+async def _deliver(jobs: Sequence[Any]) -> None:
     from django.conf import settings
 
     from outbox import press, worker
@@ -46,8 +46,7 @@ async def _deliver(jobs: Sequence[Any]) -> float:
     from reputation.resolver import Resolver
 
     resolver = Resolver(settings.AO_NAMESERVERS or None, allow_loopback=settings.AO_ALLOW_LOOPBACK)
-    transport, loop = worker._transport(resolver), asyncio.get_running_loop()
-    signers = ThreadPoolExecutor(SIGNERS)
+    transport = worker._transport(resolver)
     room = asyncio.Semaphore(settings.AO_MAX_CONVERSATIONS)
 
     async def clear() -> float | None:
@@ -60,41 +59,43 @@ async def _deliver(jobs: Sequence[Any]) -> float:
         finally:
             room.release()
 
-    async def chunk(part: Sequence[Any]) -> list[Any]:
-        return await loop.run_in_executor(signers, lambda: [press.envelope(job) for job in part])
-
-    began = time.monotonic()
-    parts = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-    tasks: list[asyncio.Task[None]] = []
-    ahead = [asyncio.ensure_future(chunk(part)) for part in parts[:4]]
-    for number, part in enumerate(parts):
-        envelopes = await ahead.pop(0)
-        if number + 4 < len(parts):
-            ahead.append(asyncio.ensure_future(chunk(parts[number + 4])))
-        for job, envelope in zip(part, envelopes, strict=True):
+    async with asyncio.TaskGroup() as tasks:
+        for job in jobs:
             await room.acquire()
-            tasks.append(asyncio.create_task(one(job, envelope)))
-    await asyncio.gather(*tasks)
-    seconds = time.monotonic() - began
+            tasks.create_task(one(job, press.envelope(job)))
     await transport.close()
-    return seconds
 
 
-def main(n: int) -> None:
+def _run(jobs: Sequence[Any]) -> None:
+    from outbox import worker
+
+    worker._new_loop().run_until_complete(_deliver(jobs))
+
+
+def main(n: int, processes: int) -> None:
     """Read, then deliver."""
     import django
 
     django.setup()
+    from django.db import connection
+
     from outbox import ledger, press, sessions, worker
 
     session = sessions.begin("bare")
     claimed: list[Any] = []
     while len(claimed) < n and (more := ledger.claim(session, tier=1, limit=500)):
         claimed += more
-    jobs = press.gather(session, claimed)
-    loop = worker._new_loop()
-    print(loop.run_until_complete(_deliver(jobs)))
+    jobs = worker.in_turn(press.gather(session, claimed))
+    connection.close()
+    fork = multiprocessing.get_context("fork")
+    shares = [fork.Process(target=_run, args=(jobs[first::processes],)) for first in range(processes)]
+    began = time.monotonic()
+    for share in shares:
+        share.start()
+    for share in shares:
+        share.join()
+    print(time.monotonic() - began)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
