@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from bench.backlog import DOMAINS
 from bench.installation import DISPATCHERS
 from bench.line import Line, at_least, note
 from bench.processes import BenchError, CpuMeter, until
@@ -33,8 +34,8 @@ class Product:
         """Messages per second from the moment the lanes are opened to the last one settled."""
         more = {}
         if self.connections:
-            per_site = str(self.connections // 5)
-            more = {"AO_MAX_CONVERSATIONS": str(self.connections), "AO_MAX_PER_SITE": per_site}
+            each = self.connections // self.dispatchers
+            more = {"AO_MAX_CONVERSATIONS": str(each), "AO_MAX_PER_SITE": str(each // len(DOMAINS))}
         stand.backlog.empty()
         with stand.installation.workers(self.dispatchers, **more) as worker:
             _wait(stand, WARM)

@@ -22,11 +22,12 @@ import psycopg
 
 from bench.processes import Process, running, until
 from bench.sink import Ports
+from config import profile
 from config.embedded import Cluster
 
 AGENT, DOMAIN, SENDER = "bench", "agents.acme.test", "ada@agents.acme.test"
 RUN = "backlog"
-DISPATCHERS = os.cpu_count() or 2  # what `make run` starts
+DISPATCHERS = profile.WORKERS  # what `make run` starts
 PREFIX = "ao-bench-"
 
 

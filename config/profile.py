@@ -19,6 +19,8 @@ from pathlib import Path
 from config.embedded import Urls
 from config.wheel import write_private
 
+# Processes of a worker: one a core, up to what the embedded database has connections for (each takes about ten).
+WORKERS = min(os.cpu_count() or 2, 8)
 BLOCK, BLOCKS, FIRST_PORT = 7, 3200, 10_000  # up to 32,400: from 32,768 kernels hand ports out to clients
 
 
@@ -102,7 +104,7 @@ def environment(places: Places, ports: Ports, urls: Urls) -> dict[str, str]:
         "AO_SWITCH_PORT": str(ports.switch),
         "AO_SWITCH_DATABASE_URL": urls.switch,
         "AO_SWITCH_URL": f"http://127.0.0.1:{ports.switch}",
-        "WORKERS": os.environ.get("WORKERS") or str(os.cpu_count() or 2),
+        "WORKERS": os.environ.get("WORKERS") or str(WORKERS),
         "AO_NAMESERVERS": f"127.0.0.1:{ports.dns}",
         "AO_SMTP_PORT": str(ports.smtp),
         "AO_STS_PORT": str(ports.policies),
