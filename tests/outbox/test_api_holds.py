@@ -288,7 +288,7 @@ def test_an_exempt_agent_pays_nothing(live_db: Any, asked: list[str]) -> None:
     exempt.post()  # its run and lane exist now
     asked.clear()
     assert reasons(exempt.post(text="Hi {{name}}, ao_live_abcdefgh_0123456789abcdefghij")) == []
-    of_the_door = ("SELECT k.id, k.kind", "NOTIFY")
+    of_the_door = ("SELECT k.id, k.kind", "SELECT pg_notify")
     first, second = (each for each in asked if not each.startswith(of_the_door))
     assert first.startswith("SELECT ao_now() AS now, s.kind AS stream_kind")
     assert second.startswith("WITH messages AS")
