@@ -142,10 +142,9 @@ def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: in
     return [Claimed(*row) for row in taken]
 
 
-def seconds_to_next() -> float | None:
-    """How long until a lane may have due work: zero or less for now, None for never."""
-    seconds: float | None = sql.one(statements.NEXT_WAKE).seconds
-    return seconds
+def waits() -> dict[int, float]:
+    """By tier, the seconds until a lane may have due work: zero or less for now. One without any work is missing."""
+    return {row.tier: row.seconds for row in sql.rows(statements.WAITS) if row.seconds is not None}
 
 
 def contents(message_ids: Iterable[UUID], largest: int, *, bound: bool = True) -> dict[UUID, sql.Row]:

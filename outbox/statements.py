@@ -71,16 +71,13 @@ FROM ao_claim(%(session)s, %(tier)s, %(limit)s, %(lanes)s, %(last)s, %(naps)s::f
 JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
 """
 
-NEXT_WAKE: Final[LiteralString] = """
-SELECT extract(epoch FROM min(at) - ao_now())::float8 AS seconds FROM (
-    SELECT (SELECT ao_now() FROM outbox_lane WHERE tier = t.tier AND state = 'awake' LIMIT 1) AS at
-    FROM (VALUES (0), (1)) AS t (tier)
-    UNION ALL
-    SELECT (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND state = 'asleep' ORDER BY wake_at LIMIT 1)
-    FROM (VALUES (0), (1)) AS t (tier)
-    UNION ALL
-    SELECT (SELECT opens_at FROM reputation_ramp WHERE opens_at IS NOT NULL ORDER BY opens_at LIMIT 1)
-) AS soonest
+WAITS: Final[LiteralString] = """
+SELECT t.tier, extract(epoch FROM least(
+    (SELECT ao_now() FROM outbox_lane WHERE tier = t.tier AND state = 'awake' LIMIT 1),
+    (SELECT wake_at FROM outbox_lane WHERE tier = t.tier AND state = 'asleep' ORDER BY wake_at LIMIT 1),
+    (SELECT opens_at FROM reputation_ramp WHERE opens_at IS NOT NULL ORDER BY opens_at LIMIT 1)
+) - ao_now())::float8 AS seconds
+FROM (VALUES (0), (1)) AS t (tier)
 """
 
 # With what was approved of each, where it was held: the last that a person decided. Where all agents are exempt

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -45,6 +45,7 @@ from reputation.tlspolicies import TlsPolicies
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+TIERS: Final = (0, 1)  # urgent mail first
 POLL_SECONDS: Final = 1.0
 ROUNDS_SECONDS: Final = 5.0
 ROUSE_EVERY: Final = 6  # rounds
@@ -218,18 +219,29 @@ class Dispatcher:
         if not all(room.wide() for room in self._rooms):
             return POLL_SECONDS  # or sooner: the conversation that makes room says so
         try:
-            seconds = await self.in_claimer(ledger.seconds_to_next)
+            waits = await self.in_claimer(ledger.waits)
         except Error:
             return POLL_SECONDS
-        return POLL_SECONDS if seconds is None else min(max(seconds, 0.005), POLL_SECONDS)
+        return min(max(min(waits.values(), default=POLL_SECONDS), 0.005), POLL_SECONDS)
 
     async def _claim_all(self) -> bool:
-        """Claim for both tiers; True if there may be more to claim at once."""
+        """Claim where work is due; True if there may be more to claim at once."""
         more = False
-        for tier, room in enumerate(self._rooms):
+        for tier in await self._due():
+            room = self._rooms[tier]
             if self._lease.session is not None and room.wide():
                 more |= await self._claim(tier, room, room.free())
         return more
+
+    async def _due(self) -> Iterable[int]:
+        """The tiers to claim for. Asked first: a claim in vain locks, commits and takes as long as one that finds."""
+        if not any(room.wide() for room in self._rooms):
+            return ()
+        try:
+            waits = await self.in_claimer(ledger.waits)
+        except Error:
+            return TIERS  # the claim will say what is wrong
+        return TIERS if self._doubtful else [tier for tier in TIERS if waits.get(tier, 1) <= 0]
 
     async def _claim(self, tier: int, room: Room, limit: int) -> bool:
         session = self._lease.session

@@ -283,11 +283,19 @@ def test_a_lane_behind_its_ramp_is_visited_when_the_next_slot_opens(
     with at(live_db, day):
         post(caller, 5)
         assert len(claim(session)) == 2
-        wait = ledger.seconds_to_next()
-        assert wait is not None
+        wait = ledger.waits()[1]
         assert 3590 < wait <= 3600
     with at(live_db, day + timedelta(seconds=wait + 5)):
         assert len(claim(session)) == 1
+
+
+def test_what_waits_is_told_by_tier(live_db: Any, caller: Caller, session: int) -> None:
+    assert ledger.waits() == {}
+    post(caller)
+    assert ledger.waits()[1] <= 0
+    assert 0 not in ledger.waits()
+    claim(session)
+    assert ledger.waits().get(1, 1) > 0  # what is under way is no reason to claim again
 
 
 def test_transactional_mail_opens_at_once(live_db: Any, caller: Caller, session: int) -> None:
@@ -305,7 +313,7 @@ def test_a_day_without_sending_allows_nothing(live_db: Any, caller: Caller, sess
     with at(live_db, today):
         post(caller, 3)
         assert claim(session) == []
-        assert ledger.seconds_to_next() == pytest.approx(12 * 3600, abs=5)
+        assert ledger.waits()[1] == pytest.approx(12 * 3600, abs=5)
     with at(live_db, today + timedelta(days=1)):
         assert len(claim(session)) == 3
 
