@@ -93,8 +93,9 @@ class Backlog:
         self._connection.execute(ASLEEP)
 
     def release(self) -> None:
-        """Let the lanes be visited."""
+        """Let the lanes be visited, and say so, as an accept does."""
         self._connection.execute(AWAKE)
+        self._connection.execute("SELECT pg_notify('ao_kick', '')")
 
     def finished(self) -> int:
         """How many deliveries are final."""
