@@ -94,8 +94,10 @@ class Backlog:
 
     def release(self) -> None:
         """Let the lanes be visited, and say so, as an accept does."""
+        from outbox import alarm
+
         self._connection.execute(AWAKE)
-        self._connection.execute("SELECT pg_notify('ao_kick', '')")
+        self._connection.execute(alarm.NOTIFY, [alarm.CHANNEL, ""])
 
     def finished(self) -> int:
         """How many deliveries are final."""

@@ -94,7 +94,10 @@ def main(n: int, processes: int) -> None:
         share.start()
     for share in shares:
         share.join()
-    print(time.monotonic() - began)
+    seconds = time.monotonic() - began
+    if any(share.exitcode for share in shares):
+        sys.exit("a share was not delivered")
+    print(seconds)
 
 
 if __name__ == "__main__":
