@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from outbox import dispatch, intake, ledger, sessions
 from outbox.keys import Caller, authenticate
 from outbox.ledger import Claimed, Settlement
-from outbox.lifecycle import Status
+from outbox.lifecycle import CODES, FINAL, Status
 from outbox.models import Attempt, Delivery, Event, Lane
 from outbox.payloads import parse_draft
 from outbox.press import Job, Late, Unwanted
@@ -252,8 +252,25 @@ def test_what_is_given_back_is_due_again_and_no_try(caller: Caller, session: int
 def test_a_code_outside_the_closed_list_cannot_be_written(caller: Caller, session: int) -> None:
     post(caller)
     [one] = claim(session)
-    with pytest.raises(Error, match="delivery_bounced_code"):
+    with pytest.raises(Error, match="delivery_lawful"):
         settle(session, one, "bounced", "because")
+
+
+def test_the_database_knows_the_same_machine() -> None:
+    codes = sorted({"", "because", *(code for codes in CODES.values() for code in codes)})
+    known = sql.rows(
+        "SELECT s AS status, c AS code, h AS held, e AS ended, ao_lawful(s, c, h, e) AS lawful"
+        " FROM unnest(%s::text[]) AS s, unnest(%s::text[]) AS c,"
+        " unnest(ARRAY[7, NULL]::bigint[]) AS h, unnest(ARRAY[now(), NULL]) AS e",
+        [[*map(str, Status), "read"], codes],
+    )
+    for row in known:
+        assert row.lawful is (
+            row.status in set(Status)
+            and row.code in CODES.get(row.status, codes)
+            and (row.ended is not None) == (row.status in FINAL)
+            and (row.held is not None or row.status != Status.SENDING)
+        ), row
 
 
 # -- rescue
