@@ -69,7 +69,7 @@ REMOVE: Final[tuple[LiteralString, ...]] = (
     "DELETE FROM outbox_lane WHERE id > %(ours)s",
     "DELETE FROM outbox_run WHERE id > %(ours)s",
     "DELETE FROM outbox_agent WHERE id > %(ours)s",
-    "UPDATE outbox_lane SET state = 'asleep', wake_at = '9999-12-31 00:00+00', naps = 0",
+    "UPDATE outbox_lane SET state = 'asleep', wake_at = '9999-12-31 00:00+00'",
 )
 
 # Copies of the model, by record, so that columns this file has never heard of are copied too.

@@ -24,8 +24,6 @@ from reputation import allowance, feedback, outlook, sql
 
 SETTLED_CHANNEL: Final = "ao_settled"
 
-# A lane visited in vain sleeps a little longer each time; an insert that wakes it sets this back.
-NAPS: Final = [0.02, 0.08, 0.32, 1.28]
 # A delivery whose worker died this often before its dot is suspected of killing workers: a person looks at it.
 POISON_AFTER: Final = 5
 # The transactional preset's second chance for an uncertain delivery.
@@ -133,7 +131,7 @@ def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: in
     fields = {"session": session, "tier": tier, "limit": limit, "lanes": lanes, "last": last_agent}
     for again in (True, False):
         taken, waiting = sql.together(
-            (statements.CLAIM, {**fields, "naps": NAPS, "never": NEVER}), (allowance.UNOPENED, ())
+            (statements.CLAIM, {**fields, "never": NEVER}), (allowance.UNOPENED, ())
         )
         # also when there is other work: a day that nobody opens would wait for the end of everybody else's mail
         opened = allowance.open_days([row.id for row in waiting])

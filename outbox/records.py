@@ -269,7 +269,7 @@ class LaneAdmin(Searchable):
     list_filter = ("state", "tier", "stream", "agent")
     list_select_related = ("agent", "run", "stream", "domain")
     search_help_text = "A scope in full, such as provider:gmail or agent:demo."
-    fields = ("stream", "domain", "provider", "agent", "run", "scopes", "tier", "shown_state", WAKES, "naps")
+    fields = ("stream", "domain", "provider", "agent", "run", "scopes", "tier", "shown_state", WAKES)
 
     @admin.display(description="state")
     def shown_state(self, lane: Lane) -> SafeString:

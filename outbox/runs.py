@@ -22,8 +22,8 @@ ON CONFLICT (agent_id, name) DO NOTHING
 """
 
 OPEN_LANE: Final[LiteralString] = """
-INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at, naps)
-VALUES (%(stream)s, %(domain)s, %(provider)s, %(agent)s, %(run)s, %(ramp)s, %(scopes)s, %(tier)s, 'awake', ao_now(), 0)
+INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at)
+VALUES (%(stream)s, %(domain)s, %(provider)s, %(agent)s, %(run)s, %(ramp)s, %(scopes)s, %(tier)s, 'awake', ao_now())
 ON CONFLICT (run_id, provider, domain_id, stream_id, agent_id) DO UPDATE SET provider = excluded.provider
 RETURNING id
 """

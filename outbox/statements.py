@@ -42,7 +42,7 @@ WITH messages AS (
 ), seen AS (
     SELECT l.id, l.wake_at, l.state, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l
 )
-UPDATE outbox_lane AS l SET wake_at = seen.at, naps = 0,
+UPDATE outbox_lane AS l SET wake_at = seen.at,
     state = CASE WHEN seen.at <= ao_now() THEN 'awake' ELSE l.state END
 FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.at
 """
@@ -57,7 +57,7 @@ WITH due AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS t (id, at)
 seen AS (
     SELECT l.id, l.wake_at, l.state, due.at FROM outbox_lane AS l JOIN due USING (id) ORDER BY l.id FOR KEY SHARE OF l
 )
-UPDATE outbox_lane AS l SET wake_at = seen.at, naps = 0,
+UPDATE outbox_lane AS l SET wake_at = seen.at,
     state = CASE WHEN seen.at <= ao_now() THEN 'awake' ELSE l.state END
 FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen.at
 """
@@ -67,7 +67,7 @@ FROM seen WHERE l.id = seen.id AND seen.state = 'asleep' AND seen.wake_at > seen
 CLAIM: Final[LiteralString] = """
 SELECT c.id, c.message_id, c.attempt, c.tries, c.recipient, c.expires_at, l.domain_id, l.provider, l.tier, l.scopes,
        l.agent_id, a.name AS agent, a.exempt, ao_now() AS now
-FROM ao_claim(%(session)s, %(tier)s, %(limit)s, %(lanes)s, %(last)s, %(naps)s::float8[], %(never)s) AS c
+FROM ao_claim(%(session)s, %(tier)s, %(limit)s, %(lanes)s, %(last)s, %(never)s) AS c
 JOIN outbox_lane AS l ON l.id = c.lane_id JOIN outbox_agent AS a ON a.id = l.agent_id
 """
 
@@ -253,13 +253,12 @@ WITH held AS MATERIALIZED (
     WHERE id = %(id)s AND attempt = %(attempt)s AND session_id = %(session)s AND status = 'sending'
       AND cleared_at IS NULL FOR UPDATE
 ), lane AS (
-    INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at,
-        naps)
+    INSERT INTO outbox_lane (stream_id, domain_id, provider, agent_id, run_id, ramp_id, scopes, tier, state, wake_at)
     SELECT l.stream_id, l.domain_id, %(provider)s::text, l.agent_id, l.run_id, %(ramp)s,
            array_replace(array_replace(l.scopes, 'provider:' || l.provider, 'provider:' || %(provider)s::text),
                'domain_provider:' || d.name || '/' || l.provider,
                'domain_provider:' || d.name || '/' || %(provider)s::text),
-           l.tier, 'awake', ao_now(), 0
+           l.tier, 'awake', ao_now()
     FROM held JOIN outbox_lane AS l ON l.id = held.lane_id JOIN reputation_sendingdomain AS d ON d.id = l.domain_id
     ON CONFLICT (run_id, provider, domain_id, stream_id, agent_id) DO UPDATE SET provider = excluded.provider
     RETURNING id
@@ -425,7 +424,7 @@ WITH RECURSIVE waiting AS (
             AND d.lane_id > waiting.lane_id ORDER BY d.lane_id LIMIT 1)
     FROM waiting WHERE waiting.lane_id IS NOT NULL
 )
-UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now() WHERE l.id IN (
+UPDATE outbox_lane AS l SET state = 'awake', wake_at = ao_now() WHERE l.id IN (
     SELECT o.id FROM outbox_lane AS o WHERE o.id IN (SELECT lane_id FROM waiting)
       AND (o.state = 'asleep' AND o.wake_at > ao_now() + interval '1 minute' OR o.state = 'parked')
       AND NOT EXISTS (SELECT FROM reputation_openstop AS s WHERE s.scope = ANY (o.scopes))
@@ -441,7 +440,7 @@ WHERE r.opens_at IS NULL AND EXISTS (SELECT FROM outbox_lane AS l WHERE l.ramp_i
 """
 
 UNPARK: Final[LiteralString] = """
-UPDATE outbox_lane AS l SET state = 'awake', naps = 0, wake_at = ao_now()
+UPDATE outbox_lane AS l SET state = 'awake', wake_at = ao_now()
 WHERE l.state = 'parked' AND l.scopes && ARRAY[%s]::varchar[]
   AND NOT EXISTS (SELECT FROM reputation_openstop AS o WHERE o.scope = ANY (l.scopes))
 """

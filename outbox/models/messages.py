@@ -20,10 +20,9 @@ class Lane(models.Model):
     """What deliveries of one stream, sending domain, provider, agent and leaf run have in common.
 
     ``awake`` lanes may have due work: claims visit them, agent by agent, longest unvisited (``wake_at``) first.
-    ``asleep`` ones have none before ``wake_at``; they fall asleep in steps (``naps`` counts visits that found nothing),
-    so that an insert which was not yet committed when the claim looked is still found. ``shut`` ones wait behind their
-    ramp, which lets as many of them be visited as it has allowance. ``parked`` ones overlap an open stop and are not
-    visited until it is resumed.
+    ``asleep`` ones have none before ``wake_at``; an accept holds the lane's lock until it is committed, and no lane is
+    put to sleep beside it. ``shut`` ones wait behind their ramp, which lets as many of them be visited as it has
+    allowance. ``parked`` ones overlap an open stop and are not visited until it is resumed.
     """
 
     class State(models.TextChoices):
@@ -42,7 +41,6 @@ class Lane(models.Model):
     ramp = models.ForeignKey(Ramp, on_delete=models.PROTECT, db_index=False, related_name="+")
     state = models.CharField(max_length=6, choices=State, default=State.AWAKE)
     wake_at = models.DateTimeField()
-    naps = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints = [
