@@ -14,11 +14,9 @@ import logging
 import os
 import socket
 import threading
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, TypeVar
@@ -35,6 +33,7 @@ from outbox.grouping import Grouped
 from outbox.hearing import Hearing
 from outbox.ledger import Claimed, Settlement
 from outbox.press import Job
+from outbox.room import OPEN_FOR_ONE_YOUNG, Place, Room
 from outbox.sessions import Lease
 from reputation import families, reopening, tlspolicies
 from reputation.fetching import Fetcher
@@ -47,74 +46,18 @@ T = TypeVar("T")
 
 TIERS: Final = (0, 1)  # urgent mail first
 POLL_SECONDS: Final = 1.0
+SOON: Final = 0.005  # seconds: what is due was out of reach for a moment
 ROUNDS_SECONDS: Final = 5.0
 ROUSE_EVERY: Final = 6  # rounds
 DISOWN_EVERY: Final = 12  # rounds: nobody else takes back what a living session holds and has forgotten
-SLOW_SECONDS: Final = 1.0
 WAIT_FOR_SITE: Final = 10.0
 RESERVED: Final = 50  # room that only transactional mail may use
 RESERVED_AT_SITE: Final = 2  # connections of any site that only transactional mail may use
-OPEN_FOR_ONE_YOUNG: Final = 5  # conversations that may be open for each that may be young
 DRAIN_SECONDS: Final = 25.0
 RETRY_SECONDS: Final = 0.5
 SECOND_LOOK: Final = 0.1  # seconds after a kick that was another's: it may be busy, or dead
 BAD: Final = "bounced"  # evidence that may close a scope
 HEAVY_AT_ONCE: Final = 4  # messages of megabytes in memory
-
-
-@dataclass(slots=True)
-class Place:
-    """One delivery's share of a room: since when it is under way, and whether it still counts as young."""
-
-    since: float
-    young: bool = True
-
-
-class Room:
-    """How many more conversations may begin. A slow one gives its place back before it ends.
-
-    Ages are looked at when somebody asks for room: a timer for each delivery would cost more than the delivery's share
-    of the database.
-    """
-
-    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.size = size
-        self.open = 0
-        self._clock = clock
-        self.young = 0
-        self._places: deque[Place] = deque()  # in the order they began
-
-    def free(self) -> int:
-        """Places for new conversations."""
-        self._age()
-        return min(self.size - self.young, OPEN_FOR_ONE_YOUNG * self.size - self.open)
-
-    def wide(self) -> bool:
-        """Whether a claim is worth it: few large ones rather than many small ones."""
-        return self.free() * 4 >= self.size
-
-    def enter(self) -> Place:
-        """Take a place for a delivery that was claimed; ``leave`` it once."""
-        place = Place(self._clock())
-        self._places.append(place)
-        self.young += 1
-        self.open += 1
-        return place
-
-    def leave(self, place: Place) -> None:
-        """Give the place back."""
-        self.open -= 1
-        self._no_longer_young(place)
-
-    def _age(self) -> None:
-        old = self._clock() - SLOW_SECONDS
-        while self._places and (self._places[0].since <= old or not self._places[0].young):
-            self._no_longer_young(self._places.popleft())
-
-    def _no_longer_young(self, place: Place) -> None:
-        if place.young:
-            place.young = False
-            self.young -= 1
 
 
 class Dispatcher:
@@ -141,6 +84,7 @@ class Dispatcher:
         self._draining = False
         self._held: set[UUID] = set()
         self._doubtful = False
+        self._cramped = False
 
     def start(self) -> None:
         """Begin to work."""
@@ -160,9 +104,9 @@ class Dispatcher:
 
     def _look_later(self) -> None:
         if self._later is None:
-            self._later = self._loop.call_later(SECOND_LOOK, self._look)
+            self._later = self._loop.call_later(SECOND_LOOK, self._wake)
 
-    def _look(self) -> None:
+    def _wake(self) -> None:
         self._later = None
         self._poked.set()
 
@@ -184,8 +128,8 @@ class Dispatcher:
         rounds = self._loop.create_task(self._make_rounds())
         while not self._draining:
             self._poked.clear()
-            if not await self._claim_all():
-                await self._rest()
+            if seconds := await self._look():
+                await self._rest(seconds)
         rounds.cancel()
         await self._drained(self._loop.time() + DRAIN_SECONDS)
         await transport.close()
@@ -210,62 +154,50 @@ class Dispatcher:
                 logger.warning("a round was not made: %s", error)
             await self._hearing.conclude()
 
-    async def _rest(self) -> None:
+    async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(await self._until_next()):
+            async with asyncio.timeout(seconds):
                 await self._poked.wait()
 
-    async def _until_next(self) -> float:
-        if not all(room.wide() for room in self._rooms):
+    async def _look(self) -> float:
+        """Claim where work is due; the seconds until it is worth to look again, if nobody pokes."""
+        session, found, waits = self._lease.session, False, {}
+        if session is not None and any(room.wide() for room in self._rooms):
+            try:
+                await self._disown(session)
+                waits = await self.in_claimer(ledger.waits)
+                for tier in TIERS:
+                    if waits.get(tier, POLL_SECONDS) <= 0 and self._rooms[tier].wide():
+                        found |= await self._claim(session, tier)
+            except Exception as error:
+                # the claim may have been committed all the same, and nobody here would know of it; a bug of ours must
+                # not leave a worker that renews its lease and claims nothing
+                self._doubtful = True
+                logger.warning("could not claim: %s", error, exc_info=not isinstance(error, Error))
+                await asyncio.sleep(RETRY_SECONDS)
+                return 0
+        if found:
+            return 0
+        self._cramped = not all(room.wide() for room in self._rooms)
+        if self._cramped:
             return POLL_SECONDS  # or sooner: the conversation that makes room says so
-        try:
-            waits = await self.in_claimer(ledger.waits)
-        except Error:
-            return POLL_SECONDS
-        return min(max(min(waits.values(), default=POLL_SECONDS), 0.005), POLL_SECONDS)
+        return min(max(min(waits.values(), default=POLL_SECONDS), SOON), POLL_SECONDS)
 
-    async def _claim_all(self) -> bool:
-        """Claim where work is due; True if there may be more to claim at once."""
-        more = False
-        for tier in await self._due():
-            room = self._rooms[tier]
-            if self._lease.session is not None and room.wide():
-                more |= await self._claim(tier, room, room.free())
-        return more
-
-    async def _due(self) -> Iterable[int]:
-        """The tiers to claim for. Asked first: a claim in vain locks, commits and takes as long as one that finds."""
-        if not any(room.wide() for room in self._rooms):
-            return ()
-        try:
-            waits = await self.in_claimer(ledger.waits)
-        except Error:
-            return TIERS  # the claim will say what is wrong
-        return TIERS if self._doubtful else [tier for tier in TIERS if waits.get(tier, 1) <= 0]
-
-    async def _claim(self, tier: int, room: Room, limit: int) -> bool:
-        session = self._lease.session
-        assert session is not None
+    async def _claim(self, session: int, tier: int) -> bool:
+        """Whether anything was claimed. Asked for only where work is due: a claim in vain locks and commits, too."""
+        room = self._rooms[tier]
+        limit = room.free()
         reached("before_claim")
-        try:
-            await self._disown(session)
-            jobs = await self.in_claimer(_claimed, session, tier, limit, self._last_agent[tier])
-        except Exception as error:
-            # the claim may have been committed all the same, and nobody here would know of it; a bug of ours must not
-            # leave a worker that renews its lease and claims nothing
-            self._doubtful = True
-            logger.warning("could not claim: %s", error, exc_info=not isinstance(error, Error))
-            await asyncio.sleep(RETRY_SECONDS)
+        jobs = await self.in_claimer(_claimed, session, tier, limit, self._last_agent[tier])
+        if not jobs:
             return False
-        if jobs:
-            self._last_agent[tier] = jobs[-1].claimed.agent_id
-            reached("claimed")
+        self._last_agent[tier] = jobs[-1].claimed.agent_id
+        reached("claimed")
         if len(jobs) >= limit:
             alarm.ring()  # more than one process's work: let another have a look too
         self._held |= {job.claimed.id for job in jobs}
-        held = [(job, room.enter()) for job in in_turn(jobs)]
-        self.begin(self._press(held, room))
-        return len(jobs) >= limit
+        self.begin(self._press([(job, room.enter()) for job in in_turn(jobs)], room))
+        return True
 
     async def _disown(self, session: int) -> None:
         """After a claim that failed: give back what our session holds and we do not know of."""
@@ -295,7 +227,7 @@ class Dispatcher:
         finally:
             self._held.discard(job.claimed.id)
             room.leave(place)
-        if room.wide():
+        if self._cramped and room.wide():
             self._poked.set()
 
     async def _relaned(self, job: Job) -> bool:
@@ -313,6 +245,7 @@ class Dispatcher:
         except Error as error:
             logger.warning("%s stays in the lane it is in: %s", claimed.id, error)
             return False
+        self._poked.set()
         return True
 
     async def _dispatch_heavy(self, job: Job, room: Room, place: Place) -> None:

@@ -15,6 +15,7 @@ from outbox import worker
 from outbox.delivery import Envelope
 from outbox.outcomes import Phase, Reply
 from outbox.press import Job
+from outbox.room import Room
 from outbox.worker import Dispatcher
 from reputation import signing, valves
 from reputation.models import Incident, Judgement, OpenStop, Ramp, Suppression
@@ -224,7 +225,7 @@ def sample(dispatcher: Dispatcher, exempt: bool = False, ahead: timedelta = time
             pass
 
         dispatcher._pipeline = cast(Any, SimpleNamespace(dispatch=dispatch))
-        room = worker.Room(1)
+        room = Room(1)
         await dispatcher._dispatch(held, envelope, room, room.enter())
         await asyncio.gather(*dispatcher._tasks)
 

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
-from outbox import worker
-from outbox.worker import Room, in_turn
+from outbox.room import OPEN_FOR_ONE_YOUNG, SLOW_SECONDS, Room
+from outbox.worker import in_turn
 
 
 class Clock:
@@ -33,9 +33,9 @@ def test_a_slow_conversation_gives_its_place_back_before_it_ends() -> None:
     clock = Clock()
     room = Room(4, clock)
     slow = room.enter()
-    clock.now = worker.SLOW_SECONDS / 2
+    clock.now = SLOW_SECONDS / 2
     quick = room.enter()
-    clock.now = worker.SLOW_SECONDS
+    clock.now = SLOW_SECONDS
     assert (room.free(), room.open) == (3, 2)
     room.leave(slow)
     room.leave(quick)
@@ -45,10 +45,10 @@ def test_a_slow_conversation_gives_its_place_back_before_it_ends() -> None:
 def test_slow_conversations_cannot_grow_without_bound() -> None:
     clock = Clock()
     room = Room(4, clock)
-    for _ in range(worker.OPEN_FOR_ONE_YOUNG):
+    for _ in range(OPEN_FOR_ONE_YOUNG):
         for _ in range(4):
             room.enter()
-        clock.now += worker.SLOW_SECONDS
+        clock.now += SLOW_SECONDS
     assert room.free() == 0
 
 
