@@ -27,7 +27,7 @@ from reputation import signing, sql, suppression
 from reputation.models import Kind
 from reputation.providerlimits import connections
 from reputation.signing import Algorithm, BadKey, Signer
-from reputation.standing import Standing, sealed_keys, standings
+from reputation.standing import Standing, standings
 from reputation.vault import BadMasterKey, Unsealable, vault
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
         return []
     sheets = _sheets({one.message_id for one in claimed}, HEAVY, bound=not all(one.exempt for one in claimed))
     found = standings(sorted({one.domain_id for one in claimed}))
-    signers = _signers(found)
+    signers = {domain: _signers_of(place) for domain, place in found.items() if place.open}
     routes = {domain: route for domain, place in found.items() if (route := _usable_route(place))}
     limits = connections()
     unwanted = _unwanted(claimed, found)
@@ -109,20 +109,21 @@ def gather(session: int, claimed: Sequence[Claimed]) -> list[Job]:
             routes.get(one.domain_id),
             signers.get(one.domain_id, ()),
             Places(*limits[one.provider]) if one.provider in limits else None,
-            unwanted.get((one.domain_id, one.recipient), ""),
+            unwanted.get(one.id, ""),
         )
         for one in claimed
     ]
 
 
-def _unwanted(claimed: Sequence[Claimed], places: Mapping[int, Standing]) -> dict[tuple[int, str], str]:
-    """Who bounced, complained or left since their mail was accepted, by sending domain; one statement for each."""
-    found: dict[tuple[int, str], str] = {}
-    for domain, place in places.items():
-        recipients = {one.recipient for one in claimed if one.domain_id == domain}
-        reasons = suppression.look_up(recipients, place.stream, place.stream_kind)
-        found |= {(domain, recipient): reason for recipient, reason in reasons.items()}
-    return found
+def _unwanted(claimed: Sequence[Claimed], places: Mapping[int, Standing]) -> dict[UUID, str]:
+    """Whose recipient bounced, complained or left since it was accepted, with the reason."""
+    letters = {
+        one.id: (place.stream, place.stream_kind, one.recipient)
+        for one in claimed
+        if (place := places.get(one.domain_id))
+    }
+    found = suppression.look_up_all(letters.values())
+    return {key: found[letter] for key, letter in letters.items() if letter in found}
 
 
 def load(job: Job) -> Job:
@@ -244,20 +245,13 @@ def _mailbox(written: Mapping[str, str]) -> Mailbox:
     return Mailbox(written["name"], written["local"], written["domain"])
 
 
-def _signers(places: Mapping[int, Standing]) -> dict[int, tuple[Signer, ...]]:
-    """Loaded keys of each domain that is open; a domain without an RSA key has none at all."""
-    wanted = {key for place in places.values() for _, _, key in place.keys}
-    sealed = sealed_keys(sorted(wanted)) if wanted else {}
-    return {domain: _signers_of(place, sealed) for domain, place in places.items() if place.open}
-
-
-def _signers_of(place: Standing, sealed: Mapping[int, bytes]) -> tuple[Signer, ...]:
+def _signers_of(place: Standing) -> tuple[Signer, ...]:
     """All of a domain's signers or none: a key that cannot be opened stops its own domain, and no other."""
     try:
         return tuple(
-            _signer(place.domain, selector, algorithm, sealed[key]) for algorithm, selector, key in place.keys
+            _signer(place.domain, selector, algorithm, sealed) for algorithm, selector, sealed in place.keys
         )
-    except (BadMasterKey, Unsealable, BadKey, KeyError) as error:
+    except (BadMasterKey, Unsealable, BadKey) as error:
         logger.error(
             "%s sends nothing: a signing key cannot be used (%s)", place.domain, type(error).__name__
         )

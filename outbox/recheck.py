@@ -201,11 +201,11 @@ def _batches(page: Sequence[sql.Row]) -> Iterator[Sequence[sql.Row]]:
 
 
 def _looked(row: Reopening, batch: Sequence[sql.Row]) -> Mapping[str, int]:
-    reasons = dict.fromkeys((one.id for one in batch), "")
-    for stream, kind in {(one.stream, one.kind) for one in batch}:
-        mine = {one.id: one.recipient for one in batch if one.stream == stream}
-        gone = suppression.look_up(set(mine.values()), stream, kind)
-        reasons |= {key: suppressed_code(gone[address]) for key, address in mine.items() if address in gone}
+    letters = {one.id: (one.stream, one.kind, one.recipient) for one in batch}
+    gone = suppression.look_up_all(letters.values())
+    reasons = {
+        key: suppressed_code(gone[letter]) if letter in gone else "" for key, letter in letters.items()
+    }
     return ledger.look_again(reasons, row.who)
 
 

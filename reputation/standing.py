@@ -1,10 +1,10 @@
 """The one question outbox asks of reputation: how may this stream's mail leave now?
 
-Answered from tables alone, with the keys unsealed for the worker that signs. A domain without a usable RSA
+Answered from tables alone, with the sealed keys for the worker that signs. A domain without a usable RSA
 key is closed: nothing leaves unsigned. If this cannot be answered nothing is accepted and nothing is sent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, LiteralString
 
 from reputation import sql
@@ -15,7 +15,8 @@ SELECT d.id AS domain_id, d.name AS domain, d.ed25519, d.state, d.require_tls,
        s.id AS stream_id, s.postal_address, s.kind AS stream_kind, s.resend_uncertain, r.name AS route, r.means, r.ehlo,
        r.host, r.port, r.security, r.ca_file, r.username, r.password_sealed, host(r.source_address) AS source_address,
        r.signs_itself, r.service,
-       (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, k.id) ORDER BY k.algorithm DESC)
+       (SELECT jsonb_agg(jsonb_build_array(k.algorithm, k.selector, encode(k.private_sealed, 'hex'))
+                         ORDER BY k.algorithm DESC)
         FROM reputation_signingkey AS k WHERE k.domain_id = d.id AND k.state = 'active') AS keys
 FROM reputation_sendingdomain AS d
 JOIN reputation_stream AS s ON s.id = d.stream_id
@@ -27,12 +28,10 @@ WHERE d.id = ANY(%s)
 # What a domain that broke has already accepted may leave as long as it is signed; new mail is held at the door.
 SENDS: Final = frozenset({"verified", "degraded"})
 
-READ_SEALED: Final[LiteralString] = "SELECT id, private_sealed FROM reputation_signingkey WHERE id = ANY(%s)"
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one sending domain's mail leaves now, and with which keys (algorithm, selector, id)."""
+    """How one sending domain's mail leaves now, and with which keys (algorithm, selector, sealed private half)."""
 
     domain_id: int
     domain: str
@@ -56,7 +55,7 @@ class Standing:
     service: str
     require_tls: bool
     warming: bool
-    keys: tuple[tuple[str, str, int], ...]
+    keys: tuple[tuple[str, str, bytes], ...] = field(repr=False)
 
     @property
     def open(self) -> bool:
@@ -70,14 +69,12 @@ def standings(domain_ids: list[int]) -> dict[int, Standing]:
     return {row.domain_id: _standing(row) for row in found if row.state in SENDS}
 
 
-def sealed_keys(key_ids: list[int]) -> dict[int, bytes]:
-    """The sealed private halves of these signing keys, by id."""
-    return {row.id: bytes(row.private_sealed) for row in sql.rows(READ_SEALED, [key_ids])}
-
-
 def _standing(row: sql.Row) -> Standing:
-    keys = tuple((algorithm, selector, key) for algorithm, selector, key in sql.loads(row.keys or "[]"))
-    wanted = tuple(key for key in keys if key[0] == "rsa-sha256" or row.ed25519)
+    keys = tuple(
+        (algorithm, selector, bytes.fromhex(sealed))
+        for algorithm, selector, sealed in sql.loads(row.keys or "[]")
+        if algorithm == "rsa-sha256" or row.ed25519
+    )
     return Standing(
         domain_id=row.domain_id,
         domain=row.domain,
@@ -101,5 +98,5 @@ def _standing(row: sql.Row) -> Standing:
         service=row.service,
         require_tls=row.require_tls,
         warming=row.warming,
-        keys=wanted,
+        keys=keys,
     )

@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, LiteralString
 
+import orjson
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -60,7 +61,10 @@ WITH given AS MATERIALIZED (
 SELECT count(*) FILTER (WHERE fresh) AS n FROM written
 """
 
-LOOK_UP: Final[LiteralString] = "SELECT mark, reason FROM ao_suppressed(%s::bytea[], %s, %s)"
+LOOK_UP: Final[LiteralString] = """
+SELECT g.stream, s.mark, s.reason FROM json_to_recordset(%s::json) AS g (stream text, kind text, marks bytea[])
+CROSS JOIN LATERAL ao_suppressed(g.marks, g.stream, g.kind) AS s
+"""
 
 # The upsert locks the row, so that two messages at once are counted one after the other.
 REMEMBERED: Final[LiteralString] = """
@@ -148,19 +152,33 @@ def suppress_mark(mark: bytes, scope: str, reason: Reason, source: str) -> bool:
     return _write([_Row(mark, mark, b"", scope, reason, source, None, "")]) == 1
 
 
-def look_up(addresses: Iterable[str], stream: str, kind: str) -> dict[str, str]:
-    """Those of these addresses that a stream of this name and kind may not write to, with the reason.
+Letter = tuple[str, str, str]
+"""A stream that would write, its ``Kind``, and to whom."""
 
-    ``kind`` is a ``Kind`` of streams. One statement; addresses are compared in all their normal forms.
+
+def look_up(addresses: Iterable[str], stream: str, kind: str) -> dict[str, str]:
+    """Those of these addresses that a stream of this name and kind may not write to, with the reason."""
+    found = look_up_all((stream, kind, address) for address in addresses)
+    return {address: reason for (_, _, address), reason in found.items()}
+
+
+def look_up_all(letters: Iterable[Letter]) -> dict[Letter, str]:
+    """Those of these that may not be written, with the reason.
+
+    One statement, however many streams; addresses are compared in all their normal forms.
     """
-    wanted = {address: marks(address) for address in addresses}
-    given = [mark for each in wanted.values() for mark in each]
-    found = {bytes(row.mark): row.reason for row in sql.rows(LOOK_UP, [given, stream, kind])}
-    return {
-        address: next(found[mark] for mark in each if mark in found)
-        for address, each in wanted.items()
-        if any(mark in found for mark in each)
+    wanted = {letter: marks(letter[2]) for letter in letters}
+    streams: dict[tuple[str, str], list[str]] = {}
+    for (stream, kind, _), each in wanted.items():
+        streams.setdefault((stream, kind), []).extend(f"\\x{mark.hex()}" for mark in each)
+    given = [{"stream": stream, "kind": kind, "marks": each} for (stream, kind), each in streams.items()]
+    rows = sql.rows(LOOK_UP, [orjson.dumps(given).decode()])
+    found = {(row.stream, bytes(row.mark)): row.reason for row in rows}
+    reasons = {
+        letter: [found[letter[0], mark] for mark in each if (letter[0], mark) in found]
+        for letter, each in wanted.items()
     }
+    return {letter: each[0] for letter, each in reasons.items() if each}
 
 
 def mailbox_full(address: str, source: str) -> bool:

@@ -17,6 +17,7 @@ from reputation.vault import new_master_key, vault
 pytestmark = pytest.mark.usefixtures("live_db")
 
 SALES = ("agents-sales", "agents")
+NEWS = ("agents-news", "marketing")
 RESETS = ("resets", "transactional")
 
 
@@ -54,6 +55,18 @@ def test_a_reason_reaches_as_far_as_it_should(entry: Entry, stream: tuple[str, s
     assert suppress([entry]) == 1
     found = look_up(["ada@example.org", "grace@example.org"], *stream)
     assert found == ({"ada@example.org": entry.reason} if stopped else {})
+
+
+def test_each_of_many_streams_is_answered_for_itself() -> None:
+    left, gone = "ada@example.org", "grace@example.org"
+    suppress([suppression.unsubscribed(left, "agents-sales", "link"), suppression.hard_bounce(gone, "dsn")])
+    letters = [
+        (*stream, address) for stream in (SALES, NEWS, RESETS) for address in (left, gone, "eve@example.org")
+    ]
+    assert suppression.look_up_all(letters) == {
+        (*SALES, left): "unsubscribed",
+        **{(*stream, gone): "hard_bounce" for stream in (SALES, NEWS, RESETS)},
+    }
 
 
 @pytest.mark.parametrize(
