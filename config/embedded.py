@@ -70,7 +70,7 @@ SETTINGS: Mapping[str, str] = {
     "random_page_cost": "1.1",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",  # containers give /dev/shm 64 MB, and parallel plans die of it
-    "autovacuum_naptime": "10s",
+    "autovacuum_naptime": "3s",  # at full speed the index of what is leased swells between two looks
     "autovacuum_vacuum_scale_factor": "0.05",
     "autovacuum_analyze_scale_factor": "0.05",
     "autovacuum_vacuum_cost_limit": "2000",
