@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from bench.installation import RUN, Installation
 from bench.processes import BenchError
@@ -51,7 +51,7 @@ jsonb_populate_record(NULL::outbox_delivery, to_jsonb(model) || jsonb_build_obje
     'next_attempt_at', ao_now(), 'expires_at', ao_now() + interval '5 days')) AS copy
 """
 
-ASLEEP = "UPDATE outbox_lane SET state = 'asleep', wake_at = '9999-12-31 00:00+00'"
+ASLEEP: Final = "UPDATE outbox_lane SET state = 'asleep', wake_at = '9999-12-31 00:00+00'"
 AWAKE = "UPDATE outbox_lane SET state = 'awake', wake_at = ao_now()"
 FINISHED = "SELECT count(*) AS n FROM outbox_delivery WHERE finished_at IS NOT NULL"
 EMPTY = "TRUNCATE outbox_message, outbox_attachment, outbox_delivery, outbox_attempt, outbox_event"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, LiteralString, NamedTuple
 
+from bench.backlog import ASLEEP
 from bench.line import Line, note, percentile
 from bench.processes import BenchError
 from bench.stand import Stand
@@ -69,7 +70,7 @@ REMOVE: Final[tuple[LiteralString, ...]] = (
     "DELETE FROM outbox_lane WHERE id > %(ours)s",
     "DELETE FROM outbox_run WHERE id > %(ours)s",
     "DELETE FROM outbox_agent WHERE id > %(ours)s",
-    "UPDATE outbox_lane SET state = 'asleep', wake_at = '9999-12-31 00:00+00'",
+    ASLEEP,
 )
 
 # Copies of the model, by record, so that columns this file has never heard of are copied too.

@@ -128,11 +128,16 @@ def claim(session: int, *, tier: int, limit: int, last_agent: int = 0, lanes: in
     Fairly over agents, from the one after ``last_agent`` on, and over each one's lanes. An empty answer means: nothing
     due and allowed in the lanes visited. A session that was ended gets nothing.
     """
-    fields = {"session": session, "tier": tier, "limit": limit, "lanes": lanes, "last": last_agent}
+    fields = {
+        "session": session,
+        "tier": tier,
+        "limit": limit,
+        "lanes": lanes,
+        "last": last_agent,
+        "never": NEVER,
+    }
     for again in (True, False):
-        taken, waiting = sql.together(
-            (statements.CLAIM, {**fields, "never": NEVER}), (allowance.UNOPENED, ())
-        )
+        taken, waiting = sql.together((statements.CLAIM, fields), (allowance.UNOPENED, ()))
         # also when there is other work: a day that nobody opens would wait for the end of everybody else's mail
         opened = allowance.open_days([row.id for row in waiting])
         if taken or not opened or not again:

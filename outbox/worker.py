@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
@@ -161,27 +161,33 @@ class Dispatcher:
 
     async def _look(self) -> float:
         """Claim where work is due; the seconds until it is worth to look again, if nobody pokes."""
-        session, found, waits = self._lease.session, False, {}
-        if session is not None and any(room.wide() for room in self._rooms):
-            try:
-                await self._disown(session)
-                waits = await self.in_claimer(ledger.waits)
-                for tier in TIERS:
-                    if waits.get(tier, POLL_SECONDS) <= 0 and self._rooms[tier].wide():
-                        found |= await self._claim(session, tier)
-            except Exception as error:
-                # the claim may have been committed all the same, and nobody here would know of it; a bug of ours must
-                # not leave a worker that renews its lease and claims nothing
-                self._doubtful = True
-                logger.warning("could not claim: %s", error, exc_info=not isinstance(error, Error))
-                await asyncio.sleep(RETRY_SECONDS)
-                return 0
+        try:
+            found, waits = await self._claim_due()
+        except Exception as error:
+            # the claim may have been committed all the same, and nobody here would know of it; a bug of ours must not
+            # leave a worker that renews its lease and claims nothing
+            self._doubtful = True
+            logger.warning("could not claim: %s", error, exc_info=not isinstance(error, Error))
+            await asyncio.sleep(RETRY_SECONDS)
+            return 0
         if found:
             return 0
         self._cramped = not all(room.wide() for room in self._rooms)
         if self._cramped:
             return POLL_SECONDS  # or sooner: the conversation that makes room says so
         return min(max(min(waits.values(), default=POLL_SECONDS), SOON), POLL_SECONDS)
+
+    async def _claim_due(self) -> tuple[bool, Mapping[int, float]]:
+        """Whether anything was claimed, and what was known before of how long each tier waits."""
+        session, found = self._lease.session, False
+        if session is None or not any(room.wide() for room in self._rooms):
+            return False, {}
+        await self._disown(session)
+        waits = await self.in_claimer(ledger.waits)
+        for tier in TIERS:
+            if waits.get(tier, POLL_SECONDS) <= 0 and self._rooms[tier].wide():
+                found |= await self._claim(session, tier)
+        return found, waits
 
     async def _claim(self, session: int, tier: int) -> bool:
         """Whether anything was claimed. Asked for only where work is due: a claim in vain locks and commits, too."""

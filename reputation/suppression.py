@@ -167,7 +167,7 @@ def look_up_all(letters: Iterable[Letter]) -> dict[Letter, str]:
 
     One statement, however many streams; addresses are compared in all their normal forms.
     """
-    wanted = {letter: marks(letter[2]) for letter in letters}
+    wanted = {letter: marks(letter[2]) for letter in set(letters)}
     streams: dict[tuple[str, str], list[str]] = {}
     for (stream, kind, _), each in wanted.items():
         streams.setdefault((stream, kind), []).extend(f"\\x{mark.hex()}" for mark in each)

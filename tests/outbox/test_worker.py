@@ -65,7 +65,7 @@ def test_the_providers_of_a_claim_take_turns_and_each_keeps_its_order() -> None:
     assert [one.name for one in in_turn(claimed)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
-class Desk:
+class Rig:
     """A dispatcher that has a session, and a database that says what it is told to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +94,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return Desk(monkeypatch)
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(monkeypatch)
 
 
 def claimed(count: int) -> list[Any]:
@@ -112,32 +112,32 @@ def claimed(count: int) -> list[Any]:
     ],
 )
 def test_it_claims_where_work_is_due_and_nowhere_else(
-    desk: Desk, waits: dict[int, float], asked: list[int], seconds: float
+    rig: Rig, waits: dict[int, float], asked: list[int], seconds: float
 ) -> None:
-    desk.waits = waits
-    assert (desk.look(), desk.asked) == (seconds, asked)
+    rig.waits = waits
+    assert (rig.look(), rig.asked) == (seconds, asked)
 
 
-def test_whoever_found_something_looks_again_at_once(desk: Desk) -> None:
-    desk.waits, desk.found = {1: -1.0}, {1: claimed(1)}
-    assert desk.look() == 0
+def test_whoever_found_something_looks_again_at_once(rig: Rig) -> None:
+    rig.waits, rig.found = {1: -1.0}, {1: claimed(1)}
+    assert rig.look() == 0
 
 
-def test_without_a_session_nothing_is_claimed(desk: Desk) -> None:
-    desk.dispatcher._lease.session, desk.waits = None, {1: -1.0}
-    assert (desk.look(), desk.asked) == (POLL_SECONDS, [])
+def test_without_a_session_nothing_is_claimed(rig: Rig) -> None:
+    rig.dispatcher._lease.session, rig.waits = None, {1: -1.0}
+    assert (rig.look(), rig.asked) == (POLL_SECONDS, [])
 
 
-def test_a_full_room_is_claimed_for_again_when_a_conversation_makes_room(desk: Desk) -> None:
-    dispatcher = desk.dispatcher
+def test_a_full_room_is_claimed_for_again_when_a_conversation_makes_room(rig: Rig) -> None:
+    dispatcher = rig.dispatcher
     room = Room(4)
     dispatcher._rooms = (dispatcher._rooms[0], room)
     places = [room.enter() for _ in range(4)]
-    desk.waits = {1: -1.0}
-    assert (desk.look(), desk.asked) == (POLL_SECONDS, [])
+    rig.waits = {1: -1.0}
+    assert (rig.look(), rig.asked) == (POLL_SECONDS, [])
     assert end(dispatcher, room, places[0])
-    desk.waits = {}
-    desk.look()
+    rig.waits = {}
+    rig.look()
     dispatcher._poked.clear()
     assert not end(dispatcher, room, places[1])  # there was room: its end is no news
 
@@ -154,11 +154,11 @@ def end(dispatcher: Dispatcher, room: Room, place: Any) -> bool:
     return dispatcher._poked.is_set()
 
 
-def test_after_a_claim_that_failed_what_it_may_have_taken_is_given_back(desk: Desk) -> None:
-    desk.waits, desk.failing = {1: -1.0}, True
-    assert desk.look() == 0
-    desk.failing, desk.found, desk.dispatcher._held = False, {1: claimed(1)}, {7}  # type: ignore[arg-type]
-    desk.look()
-    assert desk.asked == [[7], 1]  # before anything else is claimed
-    desk.look()
-    assert desk.asked == [1]
+def test_after_a_claim_that_failed_what_it_may_have_taken_is_given_back(rig: Rig) -> None:
+    rig.waits, rig.failing = {1: -1.0}, True
+    assert rig.look() == 0
+    rig.failing, rig.found, rig.dispatcher._held = False, {1: claimed(1)}, {7}  # type: ignore[arg-type]
+    rig.look()
+    assert rig.asked == [[7], 1]  # before anything else is claimed
+    rig.look()
+    assert rig.asked == [1]
