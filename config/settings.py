@@ -333,6 +333,7 @@ LOGGING = {
         "django.request": {"filters": ["untraced"]},
         "celery.beat": {"filters": ["one line"]},
         "celery.app.trace": {"filters": ["one line"]},
+        "mcp": {"level": "WARNING"},  # it tells the begin and the end of every request
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},

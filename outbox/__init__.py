@@ -3,6 +3,7 @@
 Out, from ``POST /v1/messages`` to the receiving server's 250::
 
     api          door: who are you, is it well formed, are you over the request rate
+    toolbox      the same door for agents with tools: each is a request to it (mcp: the edge, api_mcp: over HTTP)
     probing      what was refused again and again is heard ever more rarely
     intake       one transaction: idempotency, facts, verdict, message + deliveries + events -> 202
     facts        what the rules and the intake need to know, read in one statement

@@ -19,7 +19,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from outbox import audit
 
 # Whoever unsubscribes has no cookie, and comes by a host name of the sending domain's own (``optout_page``).
-MACHINES = ("/v1/", "/u/", "/livez", "/readyz", "/metrics")
+MACHINES = ("/v1/", "/mcp", "/u/", "/livez", "/readyz", "/metrics")
 # These under /v1/ are pages too: the browsable documentation and the explanations of errors.
 PAGES = ("/v1/docs", "/v1/errors")
 

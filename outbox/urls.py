@@ -4,6 +4,7 @@ from django.urls import URLPattern, path, re_path
 
 from outbox import (
     api,
+    api_mcp,
     desk,
     desk_account,
     desk_approvals,
@@ -29,6 +30,7 @@ urlpatterns = [
     path("v1/errors/<path:code>", desk.problem, name="error"),
     path("v1/", (_behind_the_door, _app, _namespace)),
     re_path(r"^v1(?:/|$)", door(api.no_such_path)),
+    path("mcp", api_mcp.endpoint, name="mcp"),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
