@@ -47,9 +47,10 @@ def call(key: str, tool: str, /, **arguments: Any) -> tuple[bool, dict[str, Any]
 # -- the door ------------------------------------------------------------------------------------------------
 
 
-def test_whoever_has_no_key_learns_nothing(ada: str) -> None:
+@pytest.mark.parametrize("said", [request("tools/list"), request("tools/call", name="whoami"), b"{"])
+def test_whoever_has_no_key_learns_nothing(ada: str, said: Any) -> None:
     for key in ("", "x", ada[:-1]):
-        answer = post(key, request("tools/list"))
+        answer = post(key, said)
         assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
         assert answer["WWW-Authenticate"].startswith("Bearer")
         assert b"send_email" not in answer.content
