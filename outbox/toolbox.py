@@ -145,7 +145,7 @@ def _key_of(draft: Mapping[str, Any], now: datetime) -> str:
     context = draft.get("agent")
     run = context.get("run_id") if isinstance(context, dict) else None
     said = json.dumps([run or f"{now:%Y-%m-%d}", draft], sort_keys=True, separators=(",", ":"))
-    return f"mcp-{hashlib.sha256(said.encode(errors='surrogatepass')).hexdigest()}"
+    return f"mcp-{hashlib.sha256(said.encode()).hexdigest()}"
 
 
 def _send_one(arguments: Arguments) -> Errand:
