@@ -11,9 +11,9 @@ MARK := $(shell { cat pyproject.toml; pwd; } | cksum | cut -d ' ' -f 1)
 RUNNABLE := $(VENV)/.runnable-$(MARK)
 TESTABLE := $(VENV)/.testable-$(MARK)
 
-# Most tests wait for processes of theirs, so there is one more than cores. A file's tests stay together; files come in the
+# Most tests wait for processes of theirs, so there are two more than cores. A file's tests stay together; files come in the
 # order of tests/conftest.py.
-SIDE_BY_SIDE := --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # One that failed beside others on a busy machine is run once more, and named at the end. One that saw a guarantee broken
 # (the letters of tests/walks/harness/invariants.py, or a cap passed) is not: a race that is seen once is there.
