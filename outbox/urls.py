@@ -30,7 +30,7 @@ urlpatterns = [
     path("v1/errors/<path:code>", desk.problem, name="error"),
     path("v1/", (_behind_the_door, _app, _namespace)),
     re_path(r"^v1(?:/|$)", door(api.no_such_path)),
-    path("mcp", api_mcp.endpoint, name="mcp"),
+    re_path(r"^mcp/?$", api_mcp.endpoint, name="mcp"),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),

@@ -70,6 +70,13 @@ def test_there_is_no_stream_to_open_and_no_session_to_end(ada: str, method: str)
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
 
 
+def test_a_slash_too_many_finds_the_same_door(ada: str) -> None:
+    body = orjson.dumps(request("tools/list"))
+    given = {"Authorization": f"Bearer {ada}", "Accept": "application/json"}
+    answer = Client().post("/mcp/", body, content_type="application/json", headers=given)
+    assert len(orjson.loads(answer.content)["result"]["tools"]) == len(TOOLS)
+
+
 def test_a_client_of_an_earlier_age_is_greeted(ada: str) -> None:
     about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
     answer = post(ada, request("initialize", **about))

@@ -189,6 +189,7 @@ PARTS: Final = {"int": "999999", "uuid": "00000000-0000-7000-8000-000000000000"}
 FOLDED: Final = {
     "admin/^(?P<app_label>auth|otp_totp|otp_static|reputation|outbox)/$": "admin/outbox/",
     "admin/(?P<url>.*)$": "admin/no-such-page",
+    "^mcp/?$": "mcp",
     "^v1/errors/?$": "v1/errors",
     "^v1(?:/|$)": "v1/no-such-path",
 }
