@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from outbox import keys
 from outbox.door import JSON, MAX_BODY, Bearer, door, octets_of_request, visit_of
+from outbox.toolbox import TOOLS
 
 ANY = Bearer()
 CALL = "tools/call"
@@ -39,9 +40,9 @@ def _answered(request: HttpRequest) -> HttpResponse:
 
 
 def _calls(body: bytes) -> bool:
-    """Whether a tool is called."""
+    """Whether a tool that there is is called."""
     try:
         said = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return bool(said["method"] == CALL and said["params"]["name"] in TOOLS)
+    except (orjson.JSONDecodeError, LookupError, TypeError):
         return False
-    return isinstance(said, dict) and said.get("method") == CALL

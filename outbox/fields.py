@@ -127,7 +127,9 @@ FORMS: Final = {
 }
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Exactly these fields, of exactly these types."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
@@ -147,19 +149,19 @@ _Purpose = Annotated[str, AfterValidator(partial(line, what="purpose", limit=500
 _Reason = Annotated[str, Field(min_length=1), AfterValidator(partial(line, what="reason", limit=500))]
 
 
-class AttachmentIn(_Strict):
+class AttachmentIn(Strict):
     filename: Annotated[str, AfterValidator(_filename)]
     content: Annotated[bytes, _read(_decoded)] = Field(description="base64 (RFC 4648 §4)")
     content_type: Annotated[str, AfterValidator(_content_type)] | None = None
     content_id: Annotated[str, AfterValidator(_content_id)] | None = None
 
 
-class TagIn(_Strict):
+class TagIn(Strict):
     name: Annotated[str, Field(pattern=_TAG)]
     value: Annotated[str, Field(pattern=_TAG)]
 
 
-class ContextIn(_Strict):
+class ContextIn(Strict):
     run_id: RunId | None = Field(
         default=None, description="The task this belongs to. Default: one for the day, day-2026-12-01."
     )
@@ -172,7 +174,7 @@ class ContextIn(_Strict):
     )
 
 
-class MessageIn(_Strict):
+class MessageIn(Strict):
     """What ``POST /v1/messages`` takes."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
@@ -217,30 +219,30 @@ class BatchItemIn(MessageIn):
     )
 
 
-class BatchIn(_Strict):
+class BatchIn(Strict):
     """What ``POST /v1/messages/batch`` takes."""
 
     messages: Annotated[list[BatchItemIn], Field(min_length=1, max_length=MAX_BATCH)]
 
 
-class EstimateIn(_Strict):
+class EstimateIn(Strict):
     """How many recipients a plan has, before there are messages: what ``POST /v1/messages/preflight`` takes too."""
 
     recipients: int = Field(ge=1, le=MAX_ESTIMATE)
     run_id: RunId | None = None
 
 
-class BudgetIn(_Strict):
+class BudgetIn(Strict):
     """What ``POST /v1/runs/{run_id}/budget`` takes."""
 
     recipients: int = Field(ge=0, le=MAX_ESTIMATE, description="In all, with everything below the run.")
 
 
-class NothingIn(_Strict):
+class NothingIn(Strict):
     """What a cancel takes: an empty body says the same."""
 
 
-class StopIn(_Strict):
+class StopIn(Strict):
     """What ``POST /v1/stop`` takes: an agent names itself or a run of its own, an operator any scope by its key."""
 
     scope: str

@@ -37,6 +37,7 @@ refused. A refusal is a problem whose code is stable: do what its remedy says; r
 (never, after retry_at, when_changed, ask_human). Nothing here approves, reopens or raises a limit: people do.
 """
 
+VERSION = version("agent-outbox")  # read from a file
 Context = ServerRequestContext[Any, Any]
 
 
@@ -111,7 +112,7 @@ def _server(authorization: str, peer: str, *, fresh: bool = False) -> Server[Any
     return Server(
         "agent-outbox",
         title="Agent Outbox",
-        version=version("agent-outbox"),
+        version=VERSION,
         instructions=INSTRUCTIONS,
         on_list_tools=listed,
         on_call_tool=called,

@@ -9,7 +9,6 @@ There is no tool that approves, resumes or raises a limit.
 import hashlib
 import io
 import json
-import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,14 +17,15 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 import orjson
-from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import resolve
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from outbox import payloads, queries
-from outbox.fields import BatchIn, BatchItemIn, EstimateIn, MessageIn, RunId, StopIn
-from outbox.problems import Refused, body_of
+from outbox.door import Bearer, View, door
+from outbox.fields import BatchIn, BatchItemIn, EstimateIn, MessageIn, NothingIn, RunId, StopIn, Strict
+from outbox.problems import Refused
 
 WAIT_SECONDS: Final = 25
 TOLD: Final = ("Idempotent-Replayed", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
@@ -68,15 +68,7 @@ class Tool:
     shows: tuple[str, ...] = ()
 
 
-class _Arguments(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class _Nothing(_Arguments):
-    pass
-
-
-class _One(_Arguments):
+class _One(Strict):
     id: Annotated[str, Field(pattern=r"^msg_[0-9a-z]{26}$", description="As send_email told it: msg_...")]
 
 
@@ -93,7 +85,7 @@ class _Awaited(_One):
     seconds: int = Field(WAIT_SECONDS, ge=1, le=queries.MAX_WAIT, description="How long to wait at most.")
 
 
-class _Bounds(_Arguments):
+class _Bounds(Strict):
     run_id: RunId | None = Field(None, description="Of this run and all above it; else of the agent.")
 
 
@@ -149,11 +141,10 @@ def _key_of(draft: Mapping[str, Any], now: datetime) -> str:
 
 
 def _send_one(arguments: Arguments) -> Errand:
-    draft = {name: value for name, value in arguments.items() if name != "idempotency_key"}
-    key = arguments.get("idempotency_key")
-    if not isinstance(key, str | None):
+    draft = dict(_keyed(arguments, datetime.now(UTC)))
+    key = draft.pop("idempotency_key")
+    if not isinstance(key, str):
         raise payloads.bad_value("/idempotency_key", "An idempotency key is a string.")
-    key = _key_of(draft, datetime.now(UTC)) if key is None else payloads.checked_key(key)
     return Errand("POST", "/v1/messages", draft, idempotency_key=key)
 
 
@@ -199,7 +190,7 @@ def _bounds(arguments: Arguments) -> Errand:
 
 
 def _who(arguments: Arguments) -> Errand:
-    payloads.parsed(_Nothing, arguments)
+    payloads.parsed(NothingIn, arguments)
     return Errand("GET", "/v1/whoami")
 
 
@@ -216,7 +207,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "Who am I",
             "The agent behind this key, its stream and sender address, its limits and budgets, and whether it may "
             "send now; if not, why.",
-            _schema(_Nothing),
+            _schema(NothingIn),
             _who,
             reads=True,
         ),
@@ -304,17 +295,29 @@ def use(tool: Tool, arguments: Arguments, authorization: str, peer: str) -> Outc
     """What the API answers to that errand of whoever holds this key. ``peer`` is the address it came from."""
     try:
         errand = tool.errand(arguments)
+        view, positional, named = resolve(errand.path)
     except Refused as error:
-        body = body_of(error.problem, f"req_{secrets.token_hex(12)}", settings.PUBLIC_URL)
-        return Outcome(error.problem.status, body, {})
-    outcome = _run(errand, authorization, peer)
+        errand, view, positional, named = Errand("POST", "/mcp"), _refusing(error), (), {}
+    answer = view(_request(errand, authorization, peer), *positional, **named)
+    told = {name: answer[name] for name in TOLD if name in answer}
+    outcome = Outcome(answer.status_code, orjson.loads(answer.content), told)
     if tool.shows and outcome.status < 400:
         shown = {name: value for name, value in outcome.body.items() if name in tool.shows}
         return Outcome(outcome.status, shown, outcome.told)
     return outcome
 
 
-def _run(errand: Errand, authorization: str, peer: str) -> Outcome:
+def _refusing(error: Refused) -> View:
+    """Behind the door too: what is refused before there is a request is counted as one."""
+
+    def view(request: HttpRequest) -> HttpResponseBase:
+        Bearer()(request)
+        raise error
+
+    return door(view)
+
+
+def _request(errand: Errand, authorization: str, peer: str) -> WSGIRequest:
     body = b"" if errand.body is None else json.dumps(errand.body).encode()
     environ = {
         "REQUEST_METHOD": errand.method,
@@ -332,7 +335,4 @@ def _run(errand: Errand, authorization: str, peer: str) -> Outcome:
     }
     if errand.idempotency_key is not None:
         environ["HTTP_IDEMPOTENCY_KEY"] = errand.idempotency_key
-    view, positional, named = resolve(errand.path)
-    answer = view(WSGIRequest(environ), *positional, **named)
-    told = {name: answer[name] for name in TOLD if name in answer}
-    return Outcome(answer.status_code, orjson.loads(answer.content), told)
+    return WSGIRequest(environ)

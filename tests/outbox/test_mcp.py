@@ -118,6 +118,17 @@ def test_every_request_is_counted_once(ada: str) -> None:
     assert post(ada, request("tools/list")).status_code == 429
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"), [("get_email", {}), ("send_email", {"idempotency_key": 7}), ("x", {})]
+)
+def test_what_is_refused_before_it_is_a_request_is_counted_too(ada: str, tool: str, arguments: Any) -> None:
+    Agent.objects.update(requests_per_minute=2)
+    caches["default"].clear()
+    for _ in range(2):
+        assert post(ada, request("tools/call", name=tool, arguments=arguments)).status_code in (200, 400)
+    assert post(ada, request("tools/list")).status_code == 429
+
+
 # -- tools ---------------------------------------------------------------------------------------------------
 
 
